@@ -1,0 +1,60 @@
+import { TapirError } from "./error.ts";
+import { Code } from "./status.ts";
+
+/**
+ * A point in time that a chain of waits shares. It is made once, where a job comes in, and handed down;
+ * nobody below invents a longer one.
+ */
+export interface Deadline {
+  /** What must be done by then; used in the error: "start sandbox abc". */
+  readonly job: string;
+  /** Aborts when the time is up or the parent aborted; its reason is a TapirError. */
+  readonly signal: AbortSignal;
+  /** Milliseconds left, never below 0. */
+  remainingMs(): number;
+  /** A deadline for a part of the job: at most `milliseconds`, never later than this one. */
+  within(milliseconds: number, job: string): Deadline;
+  /** Resolves or rejects with `work`, or rejects when the time is up. `work` itself goes on: let it watch `signal`. */
+  race<T>(work: Promise<T>): Promise<T>;
+}
+
+/** A deadline `milliseconds` from now; also ended by `parent`. The timer does not keep the process alive. */
+export function deadlineIn(milliseconds: number, job: string, parent?: AbortSignal): Deadline {
+  const endMs = performance.now() + milliseconds;
+  const timeout = new AbortController();
+  const timer = setTimeout(() => timeout.abort(expired(job, milliseconds)), milliseconds);
+  timer.unref();
+  const signal = parent === undefined ? timeout.signal : AbortSignal.any([timeout.signal, parent]);
+  const remainingMs = (): number => Math.max(0, endMs - performance.now());
+  return {
+    job,
+    signal,
+    remainingMs,
+    within: (partMs, partJob) => deadlineIn(Math.min(partMs, remainingMs()), partJob, signal),
+    race: (work) => raceSignal(work, signal),
+  };
+}
+
+function expired(job: string, milliseconds: number): TapirError {
+  return new TapirError({
+    code: Code.DEADLINE_EXCEEDED,
+    operation: "finish",
+    object: job,
+    cause: `not done within ${Math.round(milliseconds)} ms`,
+  });
+}
+
+async function raceSignal<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason);
+  if (signal.aborted) onAbort();
+  else signal.addEventListener("abort", onAbort, { once: true });
+  // The loser of the race must not become an unhandled rejection.
+  promise.catch(() => undefined);
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,178 @@
+import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Deadline, deadlineIn } from "./deadline.ts";
+import { errnoOf, wrapError } from "./error.ts";
+import { failpoint } from "./failpoint.ts";
+import { type Undo, undo } from "./undo/undo.ts";
+
+/**
+ * The one mechanism for undoing. Every resource is announced in `<state directory>/ledger` — how to undo it —
+ * before it is acquired. A failing start, a normal stop and the replay after a crash all walk the same entries
+ * backwards. On tmpfs nothing is fsynced: what the entries describe dies with the machine.
+ */
+export interface Ledger extends AsyncDisposable {
+  /** The state directory: itself the first entry, removed last. */
+  readonly directory: string;
+  /**
+   * Announces `entry`, then runs `act`. `step` names the acquisition (`network.tap`) and is a failpoint.
+   * When `act` throws, the entry is undone at once and the error goes on.
+   */
+  acquire<T>(step: string, entry: Undo, act: Act<T>): Promise<Acquired<T>>;
+  /** Undoes everything, last first, each step with a deadline of its own; goes on after a failure and throws what failed. */
+  unwind(): Promise<void>;
+}
+
+export interface Acquired<T> {
+  readonly value: T;
+  /** Undoes this acquisition now. Idempotent. */
+  release(): Promise<void>;
+}
+
+export interface ActContext {
+  /** Writes what is known only after the acquisition: a pid, an interface index. */
+  amend(entry: Undo): void;
+  /** A gentler way to give the resource back, tried first; the entry's own undo always follows. */
+  onRelease(gently: (deadline: Deadline) => Promise<void>): void;
+}
+export type Act<T> = (context: ActContext) => T | Promise<T>;
+
+/** How long one step of an unwind may take. */
+export const UNDO_DEADLINE_MS = 10_000;
+const FILE = "ledger";
+
+type Line =
+  | { readonly id: number; readonly step: string; readonly undo: Undo }
+  | { readonly id: number; readonly done: true };
+
+/** Creates the state directory (0700) and an empty ledger in it. */
+export function openLedger(directory: string): Ledger {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const held: { id: number; release: () => Promise<void> }[] = [];
+  let nextId = 0;
+  const write = (line: Line): void => {
+    // After the directory itself was undone there is no ledger to write to, and nothing left to say.
+    if (nextId > 0) appendFileSync(join(directory, FILE), `${JSON.stringify(line)}\n`, { mode: 0o600 });
+  };
+
+  const ledger: Ledger = {
+    directory,
+    async acquire(step, entry, act) {
+      const id = ++nextId;
+      let current = entry;
+      let gently: ((deadline: Deadline) => Promise<void>) | undefined;
+      let released: Promise<void> | undefined;
+      const release = (): Promise<void> => {
+        released ??= (async () => {
+          const index = held.findIndex((one) => one.id === id);
+          if (index >= 0) held.splice(index, 1);
+          await releaseStep(step, current, gently);
+          if (!(current.kind === "directory" && current.path === directory)) write({ id, done: true });
+        })();
+        return released;
+      };
+      write({ id, step, undo: current });
+      held.push({ id, release });
+      try {
+        await failpoint(step);
+        const value = await act({
+          amend(amended) {
+            current = amended;
+            write({ id, step, undo: amended });
+          },
+          onRelease(way) {
+            gently = way;
+          },
+        });
+        await failpoint(`${step}!`);
+        return { value, release };
+      } catch (error) {
+        await release();
+        throw error;
+      }
+    },
+    async unwind() {
+      const failures: unknown[] = [];
+      for (let last = held.at(-1); last !== undefined; last = held.at(-1)) {
+        try {
+          await last.release();
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+      if (failures.length > 0) throw new AggregateError(failures, `could not undo ${failures.length} steps`);
+    },
+    async [Symbol.asyncDispose]() {
+      await ledger.unwind();
+    },
+  };
+  return ledger;
+}
+
+async function releaseStep(
+  step: string,
+  entry: Undo,
+  gently?: (deadline: Deadline) => Promise<void>,
+): Promise<void> {
+  const deadline = deadlineIn(UNDO_DEADLINE_MS, `undo ${step}`);
+  let gentleFailure: unknown;
+  try {
+    await gently?.(deadline);
+  } catch (error) {
+    gentleFailure = error;
+  }
+  try {
+    await undo(entry, deadlineIn(UNDO_DEADLINE_MS, `undo ${step}`));
+  } catch (error) {
+    throw wrapError(gentleFailure === undefined ? error : new AggregateError([gentleFailure, error]), {
+      operation: "undo",
+      object: `${step} (${entry.kind})`,
+    });
+  }
+}
+
+/** Reads what is still to be undone, last first. A torn last line (the writer was killed) is ignored. */
+export function readLedger(directory: string): { step: string; undo: Undo }[] {
+  let text: string;
+  try {
+    text = readFileSync(join(directory, FILE), "utf8");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw wrapError(error, { operation: "read", object: `ledger of ${directory}` });
+  }
+  const open = new Map<number, { step: string; undo: Undo }>();
+  for (const line of text.split("\n")) {
+    const entry = parseLine(line);
+    if (entry === undefined) continue;
+    if ("done" in entry) open.delete(entry.id);
+    else open.set(entry.id, { step: entry.step, undo: entry.undo });
+  }
+  return [...open.values()].reverse();
+}
+
+/**
+ * Undoes what a dead process left open in `directory`, last first. Returns the steps undone; what failed is in
+ * `failures`, and the directory stays then for another try.
+ */
+export async function replayLedger(directory: string): Promise<{ undone: string[]; failures: unknown[] }> {
+  const undone: string[] = [];
+  const failures: unknown[] = [];
+  for (const entry of readLedger(directory)) {
+    if (failures.length > 0 && entry.undo.kind === "directory" && entry.undo.path === directory) break;
+    try {
+      await releaseStep(entry.step, entry.undo);
+      undone.push(entry.step);
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  return { undone, failures };
+}
+
+function parseLine(line: string): Line | undefined {
+  if (line === "") return undefined;
+  try {
+    return JSON.parse(line) as Line;
+  } catch {
+    return undefined;
+  }
+}

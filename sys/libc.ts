@@ -1,0 +1,42 @@
+import koffi from "koffi";
+import { systemError } from "./error.ts";
+
+/**
+ * The libc functions Tapir calls, bound once per process. Each returns what C returns;
+ * `check` turns -1 into a TapirError that carries errno. Nothing here decides anything.
+ */
+const lib = koffi.load("libc.so.6");
+
+export const libc = {
+  open: lib.func("int open(const char *path, int flags, int mode)"),
+  close: lib.func("int close(int fd)"),
+  dup: lib.func("int dup(int fd)"),
+  fcntl: lib.func("int fcntl(int fd, int cmd, int arg)"),
+  setns: lib.func("int setns(int fd, int nstype)"),
+  unshare: lib.func("int unshare(int flags)"),
+  ioctl: lib.func("int ioctl(int fd, unsigned long request, void *arg)"),
+  mount: lib.func(
+    "int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)",
+  ),
+  umount2: lib.func("int umount2(const char *target, int flags)"),
+  sendmsg: lib.func("long sendmsg(int fd, const void *message, int flags)"),
+  socketpair: lib.func("int socketpair(int domain, int type, int protocol, _Out_ int *fds)"),
+  sethostname: lib.func("int sethostname(const char *name, unsigned long length)"),
+  reboot: lib.func("int reboot(int command)"),
+  prctl: lib.func(
+    "int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)",
+  ),
+  clock_settime: lib.func("int clock_settime(int clock, const void *timespec)"),
+  waitpid: lib.func("int waitpid(int pid, _Out_ int *status, int options)"),
+  poll: lib.func("int poll(void *fds, unsigned long count, int timeoutMs)"),
+  /** Only for the pidfd family, which takes three small integers and a null. */
+  syscall: lib.func("long syscall(long number, long a, long b, long c, long d)"),
+  sync: lib.func("void sync()"),
+} as const;
+
+/** Returns `result` unless it is -1; then throws what errno says about `operation` on `object`. */
+export function check(result: number, operation: string, object: string, hint?: string): number {
+  if (result !== -1) return result;
+  const errno = koffi.errno();
+  throw systemError(errno, { operation, object, ...(hint === undefined ? {} : { hint }) });
+}

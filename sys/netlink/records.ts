@@ -1,0 +1,114 @@
+/**
+ * What rtnetlink says about links, addresses, routes and neighbours, as plain records.
+ * Shared by host (network/) and guest (agent/network/): the same dump decodes to the same record on both sides.
+ * Numbers are the kernel's (linux/if_link.h, if_addr.h, rtnetlink.h, neighbour.h).
+ */
+
+export type Family = 4 | 6;
+
+export interface Link {
+  readonly index: number;
+  readonly name: string;
+  /** IFLA_INFO_KIND: "veth", "tun", "bridge", ...; undefined for physical devices and loopback. */
+  readonly kind: string | undefined;
+  /** ARPHRD_*: 1 Ethernet, 772 loopback. */
+  readonly type: number;
+  /** Lower-case, colon-separated; "" when the link has none. */
+  readonly mac: string;
+  readonly mtu: number;
+  /** IFF_* as in ifi_flags. */
+  readonly flags: number;
+  readonly txQueueLength: number;
+  /** Index of the lower or peer link (IFLA_LINK), 0 when there is none. */
+  readonly peerIndex: number;
+  /** IFLA_MASTER, 0 when the link is no port. */
+  readonly masterIndex: number;
+  /** IFLA_OPERSTATE: 6 up. */
+  readonly operationalState: number;
+  readonly alias: string;
+}
+
+export interface Address {
+  readonly index: number;
+  readonly family: Family;
+  /** Text form, RFC 5952 for IPv6. IFA_LOCAL when present, else IFA_ADDRESS. */
+  readonly address: string;
+  readonly prefixLength: number;
+  /** IFA_ADDRESS when it differs from IFA_LOCAL. */
+  readonly peer: string | undefined;
+  readonly broadcast: string | undefined;
+  readonly scope: number;
+  /** IFA_FLAGS (32 bit). */
+  readonly flags: number;
+  readonly label: string | undefined;
+}
+
+export interface NextHop {
+  readonly gateway: string | undefined;
+  readonly index: number;
+  /** As iproute2 prints it: rtnh_hops + 1. */
+  readonly weight: number;
+  readonly onLink: boolean;
+}
+
+export interface Route {
+  readonly family: Family;
+  /** CIDR, "0.0.0.0/0" and "::/0" for default. */
+  readonly destination: string;
+  readonly gateway: string | undefined;
+  /** RTA_OIF, 0 when there is none (blackhole, multipath). */
+  readonly index: number;
+  readonly source: string | undefined;
+  readonly scope: number;
+  /** RTA_PRIORITY, 0 when not set. */
+  readonly metric: number;
+  readonly table: number;
+  readonly protocol: number;
+  /** RTN_*. */
+  readonly type: number;
+  /** RTNH_F_ONLINK. */
+  readonly onLink: boolean;
+  /** RTAX_* number → value (2 is MTU). */
+  readonly metrics: Readonly<Record<number, number>>;
+  readonly nextHops: readonly NextHop[];
+  /** RTA_PREF of IPv6 routes: 0 medium, 1 high, 3 low; undefined for IPv4. */
+  readonly preference: number | undefined;
+}
+
+export interface Neighbor {
+  readonly index: number;
+  readonly family: Family;
+  readonly address: string;
+  readonly mac: string;
+  /** NUD_*: 0x80 permanent, 0x02 reachable. */
+  readonly state: number;
+  readonly flags: number;
+}
+
+export const IFF = {
+  UP: 0x1,
+  BROADCAST: 0x2,
+  LOOPBACK: 0x8,
+  RUNNING: 0x40,
+  NOARP: 0x80,
+  PROMISC: 0x100,
+  ALLMULTI: 0x200,
+  MULTICAST: 0x1000,
+} as const;
+
+export const NUD = { REACHABLE: 0x02, STALE: 0x04, NOARP: 0x40, PERMANENT: 0x80 } as const;
+export const IFA_F = { NODAD: 0x02, TENTATIVE: 0x40, PERMANENT: 0x80, NOPREFIXROUTE: 0x200 } as const;
+export const RT_TABLE = { MAIN: 254, LOCAL: 255 } as const;
+export const RT_SCOPE = { UNIVERSE: 0, SITE: 200, LINK: 253, HOST: 254 } as const;
+export const RTPROT = { KERNEL: 2, BOOT: 3, STATIC: 4, RA: 9 } as const;
+export const RTN = {
+  UNICAST: 1,
+  LOCAL: 2,
+  BROADCAST: 3,
+  ANYCAST: 4,
+  MULTICAST: 5,
+  BLACKHOLE: 6,
+  UNREACHABLE: 7,
+  PROHIBIT: 8,
+} as const;
+export const RTAX = { MTU: 2 } as const;

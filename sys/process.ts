@@ -1,0 +1,98 @@
+import { closeSync, readdirSync, readFileSync } from "node:fs";
+import type { Deadline } from "./deadline.ts";
+import { errnoOf } from "./error.ts";
+import { libc } from "./libc.ts";
+
+/** A process that cannot be confused with a later one of the same pid. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Clock ticks since boot, field 22 of /proc/<pid>/stat (proc(5)). */
+  readonly startTime: string;
+}
+
+/** Environment variable by which a process that the ledger announced is found before its pid was recorded. */
+export const PROCESS_TOKEN = "TAPIR_PROCESS_TOKEN";
+
+/** The identity of a living process; undefined when it is gone or a zombie. */
+export function identify(pid: number): ProcessIdentity | undefined {
+  const stat = readProc(`/proc/${pid}/stat`);
+  if (stat === undefined) return undefined;
+  // The command name is in parentheses and may hold anything: fields start after the last one.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [state] = fields;
+  const startTime = fields[19];
+  if (startTime === undefined || state === "Z" || state === "X") return undefined;
+  return { pid, startTime };
+}
+
+export function isAlive(identity: ProcessIdentity): boolean {
+  return identify(identity.pid)?.startTime === identity.startTime;
+}
+
+/** Processes whose environment carries `token` (their children included, unless they cleared it). */
+export function findByToken(token: string): ProcessIdentity[] {
+  const wanted = `${PROCESS_TOKEN}=${token}`;
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => readProc(`/proc/${pid}/environ`)?.split("\0").includes(wanted))
+    .map((pid) => identify(Number(pid)))
+    .filter((identity) => identity !== undefined);
+}
+
+/** Sends SIGKILL to exactly this process and waits until it is gone. Idempotent. */
+export async function killProcess(identity: ProcessIdentity, deadline: Deadline): Promise<void> {
+  // The descriptor pins the process: once open, identity and signal cannot miss each other.
+  const pidfd = openPidfd(identity.pid);
+  if (pidfd === -1) return;
+  try {
+    if (!isAlive(identity)) return;
+    libc.syscall(SYS_PIDFD_SEND_SIGNAL, pidfd, SIGKILL, 0, 0);
+    await deadline.race(readable(pidfd, deadline.remainingMs()));
+  } finally {
+    closeSync(pidfd);
+  }
+}
+
+/** Resolves when the process is gone; rejects when the deadline passes. */
+export async function waitForExit(identity: ProcessIdentity, deadline: Deadline): Promise<void> {
+  const pidfd = openPidfd(identity.pid);
+  if (pidfd === -1) return;
+  try {
+    if (isAlive(identity)) await deadline.race(readable(pidfd, deadline.remainingMs()));
+  } finally {
+    closeSync(pidfd);
+  }
+}
+
+// The same numbers on every architecture (asm-generic/unistd.h).
+const SYS_PIDFD_SEND_SIGNAL = 424;
+const SYS_PIDFD_OPEN = 434;
+const SIGKILL = 9;
+const POLLIN = 1;
+
+/** -1 when there is no such process. */
+function openPidfd(pid: number): number {
+  return libc.syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0);
+}
+
+/** A pidfd becomes readable when its process ends (pidfd_open(2)); poll(2) waits in a pool thread. */
+function readable(fd: number, timeoutMs: number): Promise<void> {
+  const request = Buffer.alloc(8);
+  request.writeInt32LE(fd, 0);
+  request.writeInt16LE(POLLIN, 4);
+  return new Promise((resolve, reject) => {
+    libc.poll.async(request, 1, Math.ceil(timeoutMs), (error: Error | null) =>
+      error === null ? resolve() : reject(error),
+    );
+  });
+}
+
+function readProc(path: string): string | undefined {
+  try {
+    return readFileSync(path, "latin1");
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "ENOENT" || errno === "ESRCH" || errno === "EACCES") return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,6 @@
+import { unmount } from "../mount.ts";
+import type { Undo } from "./undo.ts";
+
+export function undoMount(entry: Extract<Undo, { kind: "mount" }>): void {
+  unmount(entry.target);
+}

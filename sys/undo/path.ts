@@ -1,0 +1,6 @@
+import { rmSync } from "node:fs";
+import type { Undo } from "./undo.ts";
+
+export function undoPath(entry: Extract<Undo, { kind: "directory" | "file" }>): void {
+  rmSync(entry.path, { force: true, recursive: entry.kind === "directory" });
+}

@@ -1,0 +1,13 @@
+import type { Deadline } from "../deadline.ts";
+import { findByToken, killProcess, type ProcessIdentity } from "../process.ts";
+import type { Undo } from "./undo.ts";
+
+export async function undoProcess(
+  entry: Extract<Undo, { kind: "process" }>,
+  deadline: Deadline,
+): Promise<void> {
+  const { pid, startTime, token } = entry;
+  const targets: ProcessIdentity[] =
+    pid === undefined || startTime === undefined ? findByToken(token) : [{ pid, startTime }];
+  await Promise.all(targets.map((target) => killProcess(target, deadline)));
+}

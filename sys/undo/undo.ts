@@ -1,0 +1,48 @@
+import type { Deadline } from "../deadline.ts";
+
+/** How one acquisition is undone. Each names exactly what it undoes; each is idempotent. */
+export type Undo =
+  /** A directory with everything in it. */
+  | { readonly kind: "directory"; readonly path: string }
+  /** One file, socket or symbolic link. */
+  | { readonly kind: "file"; readonly path: string }
+  | { readonly kind: "mount"; readonly target: string }
+  /** A process and what it forked: found by its token until pid and start time are known. */
+  | {
+      readonly kind: "process";
+      readonly token: string;
+      readonly pid?: number;
+      readonly startTime?: string;
+    }
+  /** A link in a netns; the index, once known, keeps a namesake safe. */
+  | { readonly kind: "link"; readonly netns: string; readonly name: string; readonly index?: number }
+  /** The ingress qdisc that Tapir added to a link. */
+  | { readonly kind: "qdisc"; readonly netns: string; readonly link: string; readonly index: number }
+  /** One u32 filter that Tapir added below an ingress (or clsact) qdisc. */
+  | {
+      readonly kind: "filter";
+      readonly netns: string;
+      readonly link: string;
+      readonly index: number;
+      readonly priority: number;
+      readonly protocol: number;
+    };
+
+/** Undoes one entry. Kinds are loaded when needed: an empty ledger costs nothing. */
+export async function undo(entry: Undo, deadline: Deadline): Promise<void> {
+  switch (entry.kind) {
+    case "directory":
+    case "file":
+      return (await import("./path.ts")).undoPath(entry);
+    case "mount":
+      return (await import("./mount.ts")).undoMount(entry);
+    case "process":
+      return (await import("./process.ts")).undoProcess(entry, deadline);
+    case "link":
+      return (await import("./link.ts")).undoLink(entry, deadline);
+    case "qdisc":
+      return (await import("./qdisc.ts")).undoQdisc(entry, deadline);
+    case "filter":
+      return (await import("./filter.ts")).undoFilter(entry, deadline);
+  }
+}
