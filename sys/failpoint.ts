@@ -7,7 +7,7 @@ import { Code } from "./status.ts";
  * Off unless the variable is set.
  */
 const failpoints = new Map<string, string>(
-  (process.env["TAPIR_FAILPOINTS"] ?? "")
+  (process.env.TAPIR_FAILPOINTS ?? "")
     .split(",")
     .filter((term) => term.includes("="))
     .map((term) => [term.slice(0, term.indexOf("=")), term.slice(term.indexOf("=") + 1)]),

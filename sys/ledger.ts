@@ -40,6 +40,12 @@ export type Act<T> = (context: ActContext) => T | Promise<T>;
 export const UNDO_DEADLINE_MS = 10_000;
 const FILE = "ledger";
 
+interface Held {
+  readonly release: () => Promise<void>;
+  /** The state directory itself, which goes last and only when nothing else is left. */
+  readonly last: boolean;
+}
+
 type Line =
   | { readonly id: number; readonly step: string; readonly undo: Undo }
   | { readonly id: number; readonly done: true };
@@ -47,11 +53,10 @@ type Line =
 /** Creates the state directory (0700) and an empty ledger in it. */
 export function openLedger(directory: string): Ledger {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const held: { id: number; release: () => Promise<void> }[] = [];
+  const held = new Map<number, Held>();
   let nextId = 0;
   const write = (line: Line): void => {
-    // After the directory itself was undone there is no ledger to write to, and nothing left to say.
-    if (nextId > 0) appendFileSync(join(directory, FILE), `${JSON.stringify(line)}\n`, { mode: 0o600 });
+    appendFileSync(join(directory, FILE), `${JSON.stringify(line)}\n`, { mode: 0o600 });
   };
 
   const ledger: Ledger = {
@@ -60,18 +65,23 @@ export function openLedger(directory: string): Ledger {
       const id = ++nextId;
       let current = entry;
       let gently: ((deadline: Deadline) => Promise<void>) | undefined;
-      let released: Promise<void> | undefined;
+      const giveBack = async (): Promise<void> => {
+        await releaseStep(step, current, gently);
+        held.delete(id);
+        // With the state directory goes the ledger: there is nowhere left to write, and nothing left to say.
+        if (!isStateDirectory(current, directory)) write({ id, done: true });
+      };
+      let releasing: Promise<void> | undefined;
       const release = (): Promise<void> => {
-        released ??= (async () => {
-          const index = held.findIndex((one) => one.id === id);
-          if (index >= 0) held.splice(index, 1);
-          await releaseStep(step, current, gently);
-          if (!(current.kind === "directory" && current.path === directory)) write({ id, done: true });
-        })();
-        return released;
+        releasing ??= giveBack().catch((error: unknown) => {
+          // Still held: a later unwind tries again.
+          releasing = undefined;
+          throw error;
+        });
+        return releasing;
       };
       write({ id, step, undo: current });
-      held.push({ id, release });
+      held.set(id, { release, last: isStateDirectory(entry, directory) });
       try {
         await failpoint(step);
         const value = await act({
@@ -86,18 +96,17 @@ export function openLedger(directory: string): Ledger {
         await failpoint(`${step}!`);
         return { value, release };
       } catch (error) {
-        await release();
+        // What cannot be undone now is still held; why the acquisition failed is what the caller needs.
+        await release().catch(() => undefined);
         throw error;
       }
     },
     async unwind() {
       const failures: unknown[] = [];
-      for (let last = held.at(-1); last !== undefined; last = held.at(-1)) {
-        try {
-          await last.release();
-        } catch (error) {
-          failures.push(error);
-        }
+      for (const one of [...held.values()].reverse()) {
+        // The ledger must outlive what could not be undone.
+        if (one.last && failures.length > 0) break;
+        await one.release().catch((error: unknown) => failures.push(error));
       }
       if (failures.length > 0) throw new AggregateError(failures, `could not undo ${failures.length} steps`);
     },
@@ -157,7 +166,7 @@ export async function replayLedger(directory: string): Promise<{ undone: string[
   const undone: string[] = [];
   const failures: unknown[] = [];
   for (const entry of readLedger(directory)) {
-    if (failures.length > 0 && entry.undo.kind === "directory" && entry.undo.path === directory) break;
+    if (failures.length > 0 && isStateDirectory(entry.undo, directory)) break;
     try {
       await releaseStep(entry.step, entry.undo);
       undone.push(entry.step);
@@ -166,6 +175,10 @@ export async function replayLedger(directory: string): Promise<{ undone: string[
     }
   }
   return { undone, failures };
+}
+
+function isStateDirectory(entry: Undo, directory: string): boolean {
+  return entry.kind === "directory" && entry.path === directory;
 }
 
 function parseLine(line: string): Line | undefined {

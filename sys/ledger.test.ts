@@ -1,0 +1,125 @@
+import { spawn } from "node:child_process";
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "ava";
+import { type Ledger, openLedger, readLedger, replayLedger } from "./ledger.ts";
+import { mount, unmount } from "./mount.ts";
+import { identify, PROCESS_TOKEN } from "./process.ts";
+
+async function openTestLedger(): Promise<{ ledger: Ledger; directory: string }> {
+  const directory = join(mkdtempSync(join(tmpdir(), "ledger-")), "state");
+  const ledger = openLedger(directory);
+  await ledger.acquire("state", { kind: "directory", path: directory }, () => undefined);
+  return { ledger, directory };
+}
+
+function acquireDirectory(ledger: Ledger, path: string, log?: string[]) {
+  return ledger.acquire(`directory ${path}`, { kind: "directory", path }, ({ onRelease }) => {
+    mkdirSync(path);
+    onRelease(async () => void log?.push(path));
+  });
+}
+
+test("unwinds last first and removes the state directory with the ledger", async (t) => {
+  const { ledger, directory } = await openTestLedger();
+  const order: string[] = [];
+  await acquireDirectory(ledger, join(directory, "a"), order);
+  await acquireDirectory(ledger, join(directory, "b"), order);
+  await ledger.unwind();
+  t.deepEqual(order, [join(directory, "b"), join(directory, "a")]);
+  t.false(existsSync(directory));
+});
+
+test("announces before it acquires", async (t) => {
+  const { ledger, directory } = await openTestLedger();
+  const path = join(directory, "x");
+  await ledger.acquire("x", { kind: "file", path }, () => {
+    t.deepEqual(readLedger(directory)[0], { step: "x", undo: { kind: "file", path } });
+  });
+  await ledger.unwind();
+});
+
+test("a failing acquisition is undone at once and its error goes on", async (t) => {
+  const { ledger, directory } = await openTestLedger();
+  const path = join(directory, "half");
+  const failing = ledger.acquire("half", { kind: "directory", path }, () => {
+    mkdirSync(path);
+    throw new Error("no more");
+  });
+  await t.throwsAsync(failing, { message: "no more" });
+  t.false(existsSync(path));
+  t.is(readLedger(directory).length, 1);
+  await ledger.unwind();
+});
+
+test("release undoes one acquisition, once", async (t) => {
+  const { ledger, directory } = await openTestLedger();
+  const order: string[] = [];
+  const held = await acquireDirectory(ledger, join(directory, "a"), order);
+  await Promise.all([held.release(), held.release()]);
+  await ledger.unwind();
+  t.is(order.length, 1);
+});
+
+test("an undo that fails does not stop the others, and the ledger outlives it", async (t) => {
+  const { ledger, directory } = await openTestLedger();
+  await acquireDirectory(ledger, join(directory, "a"));
+  // A mount point can't be removed: EBUSY, until it is unmounted.
+  const stuck = join(directory, "stuck");
+  mkdirSync(stuck);
+  mount({ source: "tmpfs", target: stuck, type: "tmpfs" });
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  t.teardown(() => unmount(stuck));
+  await ledger.acquire("stuck", { kind: "directory", path: stuck }, () => undefined);
+  const error = await t.throwsAsync(ledger.unwind(), { instanceOf: AggregateError });
+  t.is(error.errors.length, 1);
+  t.false(existsSync(join(directory, "a")));
+  t.deepEqual(
+    readLedger(directory).map(({ step }) => step),
+    ["stuck", "state"],
+  );
+  unmount(stuck);
+  await ledger.unwind();
+  t.false(existsSync(directory));
+});
+
+test("a replay undoes what a killed process left, found by token or by pid", async (t) => {
+  const { ledger, directory } = await openTestLedger();
+  const spawnSleep = (token: string) =>
+    spawn("sleep", ["60"], { env: { ...process.env, [PROCESS_TOKEN]: token }, stdio: "ignore" });
+  const announced = spawnSleep(`${directory}/1`);
+  const known = spawnSleep(`${directory}/2`);
+  await ledger.acquire("announced", { kind: "process", token: `${directory}/1` }, () => undefined);
+  await ledger.acquire("known", { kind: "process", token: `${directory}/2` }, ({ amend }) => {
+    const identity = identify(known.pid ?? 0);
+    t.truthy(identity);
+    if (identity) amend({ kind: "process", token: `${directory}/2`, ...identity });
+  });
+  const { undone, failures } = await replayLedger(directory);
+  t.deepEqual(failures, []);
+  t.deepEqual(undone, ["known", "announced", "state"]);
+  t.is(identify(announced.pid ?? 0), undefined);
+  t.is(identify(known.pid ?? 0), undefined);
+  t.false(existsSync(directory));
+});
+
+test("a process that took over a recorded pid is left alone", async (t) => {
+  const { ledger, directory } = await openTestLedger();
+  const stranger = spawn("sleep", ["60"], { stdio: "ignore" });
+  t.teardown(() => stranger.kill("SIGKILL"));
+  const pid = stranger.pid ?? 0;
+  await ledger.acquire("gone", { kind: "process", token: "gone", pid, startTime: "1" }, () => undefined);
+  await replayLedger(directory);
+  t.truthy(identify(pid));
+});
+
+test("a torn last line is ignored; a missing ledger is an empty one", async (t) => {
+  const { ledger, directory } = await openTestLedger();
+  await acquireDirectory(ledger, join(directory, "a"));
+  appendFileSync(join(directory, "ledger"), '{"id":9,"step":"to');
+  t.is(readLedger(directory).length, 2);
+  await ledger.unwind();
+  t.deepEqual(readLedger(directory), []);
+  t.deepEqual(await replayLedger(directory), { undone: [], failures: [] });
+});
