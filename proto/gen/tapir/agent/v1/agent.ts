@@ -173,6 +173,8 @@ export interface CreateSandboxRequest {
 export interface CreateSandboxResponse {
   /** What the guest really has afterwards. */
   interfaces: Interface[];
+  /** As in GetGuestDetailsResponse: for the start's timeline, without another round trip. */
+  milestones: BootMilestone[];
 }
 
 export interface DestroySandboxRequest {
@@ -1795,13 +1797,16 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
 };
 
 function createBaseCreateSandboxResponse(): CreateSandboxResponse {
-  return { interfaces: [] };
+  return { interfaces: [], milestones: [] };
 }
 
 export const CreateSandboxResponse: MessageFns<CreateSandboxResponse> = {
   encode(message: CreateSandboxResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.interfaces) {
       Interface.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.milestones) {
+      BootMilestone.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1827,6 +1832,14 @@ export const CreateSandboxResponse: MessageFns<CreateSandboxResponse> = {
             message.interfaces.push(Interface.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.milestones.push(BootMilestone.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1845,6 +1858,7 @@ export const CreateSandboxResponse: MessageFns<CreateSandboxResponse> = {
   fromPartial(object: DeepPartial<CreateSandboxResponse>): CreateSandboxResponse {
     const message = createBaseCreateSandboxResponse();
     message.interfaces = object.interfaces?.map((e) => Interface.fromPartial(e)) || [];
+    message.milestones = object.milestones?.map((e) => BootMilestone.fromPartial(e)) || [];
     return message;
   },
 };

@@ -1,0 +1,140 @@
+import {
+  type CallOptions,
+  type ClientUnaryCall,
+  connectivityState,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from "@grpc/grpc-js";
+import {
+  type AddARPNeighborsRequest,
+  type AddARPNeighborsResponse,
+  AgentClient,
+  type CreateSandboxRequest,
+  type CreateSandboxResponse,
+  type DestroySandboxRequest,
+  type DestroySandboxResponse,
+  type GetGuestDetailsResponse,
+  type GetVersionResponse,
+  type ListInterfacesResponse,
+  type ListNeighborsResponse,
+  type ListRoutesResponse,
+  type UpdateInterfaceRequest,
+  type UpdateInterfaceResponse,
+  type UpdateRoutesRequest,
+  type UpdateRoutesResponse,
+} from "../proto/gen/tapir/agent/v1/agent.ts";
+import type { Deadline } from "../sys/deadline.ts";
+import { isErrnoName } from "../sys/errno.ts";
+import { TapirError } from "../sys/error.ts";
+import type { Code } from "../sys/status.ts";
+
+/** The guest's agent as promises. Every error is a TapirError that names operation and object in the guest. */
+export interface Agent extends Disposable {
+  /** Resolves when the agent serves: by the HTTP/2 handshake's arrival, not by asking again and again. */
+  ready(deadline: Deadline): Promise<void>;
+  getVersion(deadline: Deadline): Promise<GetVersionResponse>;
+  getGuestDetails(deadline: Deadline): Promise<GetGuestDetailsResponse>;
+  createSandbox(request: CreateSandboxRequest, deadline: Deadline): Promise<CreateSandboxResponse>;
+  destroySandbox(request: DestroySandboxRequest, deadline: Deadline): Promise<DestroySandboxResponse>;
+  updateInterface(request: UpdateInterfaceRequest, deadline: Deadline): Promise<UpdateInterfaceResponse>;
+  updateRoutes(request: UpdateRoutesRequest, deadline: Deadline): Promise<UpdateRoutesResponse>;
+  addNeighbors(request: AddARPNeighborsRequest, deadline: Deadline): Promise<AddARPNeighborsResponse>;
+  listInterfaces(deadline: Deadline): Promise<ListInterfacesResponse>;
+  listRoutes(deadline: Deadline): Promise<ListRoutesResponse>;
+  listNeighbors(deadline: Deadline): Promise<ListNeighborsResponse>;
+}
+
+/** Nobody but the guest of one pod is at the other end: more than this is hostile, not large. */
+const MAX_RESPONSE_BYTES = 4 << 20;
+
+/** Connects to the agent behind QEMU's unix socket; QEMU holds what is sent until the guest opens its port. */
+export function connectAgent(socketPath: string): Agent {
+  const client = new AgentClient(`unix:${socketPath}`, credentials.createInsecure(), {
+    "grpc.max_receive_message_length": MAX_RESPONSE_BYTES,
+    "grpc.initial_reconnect_backoff_ms": 50,
+    "grpc.max_reconnect_backoff_ms": 1000,
+    // A pod may be left alone for weeks; the port stays ours.
+    "grpc.client_idle_timeout_ms": 2 ** 31 - 1,
+    "grpc.enable_http_proxy": 0,
+    "grpc.service_config_disable_resolution": 1,
+    "grpc.default_authority": "agent",
+  });
+
+  return {
+    ready: (deadline) => waitForReady(client, deadline),
+    getVersion: (deadline) => unary("ask", client.getVersion.bind(client), {}, deadline),
+    getGuestDetails: (deadline) => unary("ask", client.getGuestDetails.bind(client), {}, deadline),
+    createSandbox: (request, deadline) =>
+      unary("configure", client.createSandbox.bind(client), request, deadline),
+    destroySandbox: (request, deadline) =>
+      unary("clear", client.destroySandbox.bind(client), request, deadline),
+    updateInterface: (request, deadline) =>
+      unary("update interface of", client.updateInterface.bind(client), request, deadline),
+    updateRoutes: (request, deadline) =>
+      unary("update routes of", client.updateRoutes.bind(client), request, deadline),
+    addNeighbors: (request, deadline) =>
+      unary("add neighbours to", client.addArpNeighbors.bind(client), request, deadline),
+    listInterfaces: (deadline) =>
+      unary("list interfaces of", client.listInterfaces.bind(client), {}, deadline),
+    listRoutes: (deadline) => unary("list routes of", client.listRoutes.bind(client), {}, deadline),
+    listNeighbors: (deadline) => unary("list neighbours of", client.listNeighbors.bind(client), {}, deadline),
+    [Symbol.dispose]: () => client.close(),
+  };
+}
+
+type UnaryMethod<Request, Response> = (
+  request: Request,
+  metadata: Metadata,
+  options: Partial<CallOptions>,
+  callback: (error: ServiceError | null, response: Response) => void,
+) => ClientUnaryCall;
+
+function unary<Request, Response>(
+  operation: string,
+  method: UnaryMethod<Request, Response>,
+  request: Request,
+  deadline: Deadline,
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    const cancel = (): void => call.cancel();
+    const call = method(
+      request,
+      new Metadata(),
+      { deadline: Date.now() + deadline.remainingMs() },
+      (error, response) => {
+        deadline.signal.removeEventListener("abort", cancel);
+        if (error === null) resolve(response);
+        else reject(deadline.signal.aborted ? deadline.signal.reason : guestError(operation, error));
+      },
+    );
+    deadline.signal.addEventListener("abort", cancel, { once: true });
+  });
+}
+
+/** What the guest said, with its own operation, object and errno when it sent them (agent/status.ts). */
+function guestError(operation: string, error: ServiceError): TapirError {
+  const field = (name: string): string | undefined => error.metadata.get(`tapir-${name}`)[0]?.toString();
+  const errno = field("errno");
+  return new TapirError({
+    code: error.code as Code,
+    operation: field("operation") ?? operation,
+    object: field("object") === undefined ? "the guest" : `${field("object")} in the guest`,
+    cause: error.details,
+    ...(errno !== undefined && isErrnoName(errno) ? { errno } : {}),
+  });
+}
+
+async function waitForReady(client: AgentClient, deadline: Deadline): Promise<void> {
+  const channel = client.getChannel();
+  for (;;) {
+    // `true` makes an idle channel connect: the state then changes by itself.
+    const state = channel.getConnectivityState(true);
+    if (state === connectivityState.READY) return;
+    await deadline.race(
+      new Promise<void>((resolve) =>
+        channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, () => resolve()),
+      ),
+    );
+  }
+}
