@@ -25,7 +25,7 @@ export function deadlineIn(milliseconds: number, job: string, parent?: AbortSign
   const timer = setTimeout(() => timeout.abort(expired(job, milliseconds)), milliseconds);
   timer.unref();
   const signal = parent === undefined ? timeout.signal : AbortSignal.any([timeout.signal, parent]);
-  const remainingMs = (): number => Math.max(0, endMs - performance.now());
+  const remainingMs = (): number => (signal.aborted ? 0 : Math.max(0, endMs - performance.now()));
   return {
     job,
     signal,

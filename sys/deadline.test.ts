@@ -1,0 +1,34 @@
+import test from "ava";
+import { deadlineIn } from "./deadline.ts";
+import { TapirError } from "./error.ts";
+import { Code } from "./status.ts";
+
+test("names the job when the time is up", async (t) => {
+  const deadline = deadlineIn(20, "start sandbox a");
+  // The deadline's own timer does not keep the process alive; this one does.
+  const busy = setTimeout(() => undefined, 1000);
+  t.teardown(() => clearTimeout(busy));
+  const error = await t.throwsAsync(deadline.race(new Promise(() => undefined)), { instanceOf: TapirError });
+  t.is(error.code, Code.DEADLINE_EXCEEDED);
+  t.is(error.message, "cannot finish start sandbox a: not done within 20 ms");
+  t.is(deadline.remainingMs(), 0);
+});
+
+test("a part never outlives the whole", (t) => {
+  const whole = deadlineIn(1000, "whole");
+  t.true(whole.within(5000, "part").remainingMs() <= 1000);
+});
+
+test("the parent's abort ends it with the parent's reason", async (t) => {
+  const parent = new AbortController();
+  const deadline = deadlineIn(10_000, "job", parent.signal);
+  const waiting = deadline.race(new Promise(() => undefined));
+  parent.abort(new Error("caller went away"));
+  await t.throwsAsync(waiting, { message: "caller went away" });
+});
+
+test("work that is done in time wins, and work that fails keeps its error", async (t) => {
+  const deadline = deadlineIn(10_000, "job");
+  t.is(await deadline.race(Promise.resolve(7)), 7);
+  await t.throwsAsync(deadline.race(Promise.reject(new Error("no"))), { message: "no" });
+});
