@@ -69,12 +69,12 @@ export function expectation(key: Key): string {
     case "choice":
       return key.values.map((value) => JSON.stringify(value)).join(" or ");
     case "path":
-      return "an absolute path";
+      return "an absolute path without .., // or / at its end";
     case "words":
       return `a string of at most ${key.maximumLength} characters`;
     case "patterns":
       return "a list of regular expressions";
     case "globs":
-      return "a list of absolute paths (* and ? allowed)";
+      return "a list of absolute paths (*, ? and ** allowed)";
   }
 }

@@ -53,7 +53,8 @@ function listOf(found: unknown, is: (entry: unknown) => entry is string): readon
 
 // A path that is not in its shortest form (`/usr/../etc/x`) would slip through a list of allowed paths.
 function isPath(found: unknown): found is string {
-  return typeof found === "string" && isAbsolute(found) && normalize(found) === found && !isControlled(found);
+  if (typeof found !== "string" || !isAbsolute(found) || isControlled(found)) return false;
+  return normalize(found) === found && (found === "/" || !found.endsWith("/"));
 }
 
 function isPattern(found: unknown): found is string {
