@@ -11,6 +11,9 @@ export const libc = {
   open: lib.func("int open(const char *path, int flags, int mode)"),
   close: lib.func("int close(int fd)"),
   dup: lib.func("int dup(int fd)"),
+  /** For descriptors that say EAGAIN all day: node:fs would throw, with a stack, each time. */
+  read: lib.func("long read(int fd, void *buffer, unsigned long length)"),
+  write: lib.func("long write(int fd, const void *buffer, unsigned long length)"),
   fcntl: lib.func("int fcntl(int fd, int cmd, int arg)"),
   setns: lib.func("int setns(int fd, int nstype)"),
   unshare: lib.func("int unshare(int flags)"),
@@ -21,6 +24,8 @@ export const libc = {
   umount2: lib.func("int umount2(const char *target, int flags)"),
   sendmsg: lib.func("long sendmsg(int fd, const void *message, int flags)"),
   socketpair: lib.func("int socketpair(int domain, int type, int protocol, _Out_ int *fds)"),
+  getsockname: lib.func("int getsockname(int fd, void *address, void *length)"),
+  setsockopt: lib.func("int setsockopt(int fd, int level, int option, const void *value, unsigned int length)"),
   sethostname: lib.func("int sethostname(const char *name, unsigned long length)"),
   reboot: lib.func("int reboot(int command)"),
   prctl: lib.func(
@@ -29,6 +34,10 @@ export const libc = {
   clock_settime: lib.func("int clock_settime(int clock, const void *timespec)"),
   waitpid: lib.func("int waitpid(int pid, _Out_ int *status, int options)"),
   poll: lib.func("int poll(void *fds, unsigned long count, int timeoutMs)"),
+  epoll_create1: lib.func("int epoll_create1(int flags)"),
+  epoll_ctl: lib.func("int epoll_ctl(int epoll, int operation, int fd, void *event)"),
+  epoll_wait: lib.func("int epoll_wait(int epoll, void *events, int count, int timeoutMs)"),
+  eventfd: lib.func("int eventfd(unsigned int initial, int flags)"),
   /** Only for the pidfd family, which takes three small integers and a null. */
   syscall: lib.func("long syscall(long number, long a, long b, long c, long d)"),
   sync: lib.func("void sync()"),

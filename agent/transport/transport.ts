@@ -1,0 +1,93 @@
+import type { Duplex } from "node:stream";
+import { type FrameBoundary, followFrames, startsWithPreface } from "./http2-boundary.ts";
+import { createSession, type Session } from "./session.ts";
+
+/** A byte channel to a host that comes and goes without the channel being closed. */
+export interface Port {
+  /** Bytes put into `buffer`; 0: no host is connected; -1: nothing to read now. */
+  read(buffer: Buffer): number;
+  /** Bytes taken; -1: no room now, or no host. */
+  write(bytes: Buffer): number;
+  /** Resolves at the next change (data, the host went, room when asked for); false when the port was closed. */
+  changed(): Promise<boolean>;
+  watchRoom(wanted: boolean): void;
+}
+
+/** Larger than what one read of a virtio port gives (one page). */
+const READ_BYTES = 16 << 10;
+
+/**
+ * Serves one HTTP/2 session after the other, for as long as the port lives: `accept` gets a fresh Duplex each
+ * time a host begins to speak.
+ *
+ * A session ends when the host disconnects. A guest that slept (a template that was saved and restored, a
+ * loaded machine) can miss that the host went and came back; then the new client's preface, at the start of a
+ * read and at a frame's end of the old session, tells. Bytes outside a session are dropped: nothing old
+ * reaches a new one.
+ */
+export async function serveSessions(port: Port, accept: (stream: Duplex) => void): Promise<void> {
+  const buffer = Buffer.alloc(READ_BYTES);
+  let current: { session: Session; frames: FrameBoundary } | undefined;
+  let held = false;
+  let roomWanted = false;
+
+  const begin = (): void => {
+    const session: Session = createSession(
+      {
+        write: (bytes) => port.write(bytes),
+        waitForRoom: () => {
+          roomWanted = true;
+          port.watchRoom(true);
+        },
+      },
+      () => {
+        if (current?.session !== session || !held) return;
+        held = false;
+        // Not from within the reader's own call: that could hand it bytes out of order.
+        queueMicrotask(drain);
+      },
+      () => {
+        if (current?.session !== session) return;
+        current = undefined;
+        held = false;
+        // What the reader did not want any more must still be taken off the port.
+        queueMicrotask(drain);
+      },
+    );
+    current = { session, frames: followFrames() };
+    accept(session.stream);
+  };
+
+  const finish = (): void => {
+    const ended = current;
+    current = undefined;
+    held = false;
+    ended?.session.end();
+  };
+
+  const drain = (): void => {
+    while (!held) {
+      const count = port.read(buffer);
+      if (count === -1) return;
+      if (count === 0) return finish();
+      const chunk = Buffer.from(buffer.subarray(0, count));
+      if (startsWithPreface(chunk) && (current === undefined || current.frames.reached)) {
+        finish();
+        begin();
+      }
+      if (current === undefined) continue;
+      current.frames.pass(chunk);
+      held = !current.session.receive(chunk);
+    }
+  };
+
+  drain();
+  while (await port.changed()) {
+    drain();
+    if (!roomWanted) continue;
+    roomWanted = false;
+    port.watchRoom(false);
+    current?.session.room();
+  }
+  finish();
+}
