@@ -25,7 +25,9 @@ export const libc = {
   sendmsg: lib.func("long sendmsg(int fd, const void *message, int flags)"),
   socketpair: lib.func("int socketpair(int domain, int type, int protocol, _Out_ int *fds)"),
   getsockname: lib.func("int getsockname(int fd, void *address, void *length)"),
-  setsockopt: lib.func("int setsockopt(int fd, int level, int option, const void *value, unsigned int length)"),
+  setsockopt: lib.func(
+    "int setsockopt(int fd, int level, int option, const void *value, unsigned int length)",
+  ),
   sethostname: lib.func("int sethostname(const char *name, unsigned long length)"),
   reboot: lib.func("int reboot(int command)"),
   prctl: lib.func(

@@ -1,0 +1,98 @@
+import { isIPv4, isIPv6 } from "node:net";
+import { TapirError } from "../error.ts";
+import { Code } from "../status.ts";
+import type { Family } from "./records.ts";
+
+/** AF_INET and AF_INET6 (linux/socket.h). */
+export const AF = { UNSPEC: 0, INET: 2, INET6: 10 } as const;
+
+/** The record's family of an AF_*; undefined for every other protocol. */
+export function familyOf(af: number): Family | undefined {
+  if (af === AF.INET) return 4;
+  return af === AF.INET6 ? 6 : undefined;
+}
+
+export function afOf(family: Family): number {
+  return family === 4 ? AF.INET : AF.INET6;
+}
+
+export function familyOfText(text: string): Family {
+  return text.includes(":") ? 6 : 4;
+}
+
+/** Four or sixteen bytes as text; IPv6 as RFC 5952 wants it. */
+export function formatIp(bytes: Buffer): string {
+  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`;
+  if (bytes.length !== 16) throw invalid(`${bytes.length} bytes`, "neither IPv4 nor IPv6");
+  const groups = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(index * 2));
+  if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) {
+    return `::ffff:${formatIp(bytes.subarray(12))}`;
+  }
+  const gap = longestZeroRun(groups);
+  const hex = groups.map((group) => group.toString(16));
+  if (gap.length < 2) return hex.join(":");
+  return `${hex.slice(0, gap.start).join(":")}::${hex.slice(gap.start + gap.length).join(":")}`;
+}
+
+/** The first of the longest runs of zero groups. */
+function longestZeroRun(groups: readonly number[]): { start: number; length: number } {
+  let best = { start: 0, length: 0 };
+  let length = 0;
+  for (const [index, group] of groups.entries()) {
+    length = group === 0 ? length + 1 : 0;
+    if (length > best.length) best = { start: index - length + 1, length };
+  }
+  return best;
+}
+
+/** The bytes of an address; throws INVALID_ARGUMENT for anything else, zones ("%eth0") included. */
+export function parseIp(text: string): Buffer {
+  if (isIPv4(text)) return Buffer.from(text.split(".").map(Number));
+  if (!isIPv6(text) || text.includes("%")) throw invalid(text, "it is no IP address");
+  const [head = "", tail] = text.split("::");
+  const before = parseGroups(head);
+  const after = tail === undefined ? [] : parseGroups(tail);
+  const bytes = Buffer.alloc(16);
+  Buffer.from(before).copy(bytes, 0);
+  Buffer.from(after).copy(bytes, 16 - after.length);
+  return bytes;
+}
+
+function parseGroups(text: string): number[] {
+  if (text === "") return [];
+  return text.split(":").flatMap((group) => {
+    if (group.includes(".")) return group.split(".").map(Number);
+    const value = Number.parseInt(group, 16);
+    return [value >> 8, value & 0xff];
+  });
+}
+
+/** "10.0.0.0/8" as bytes and length. */
+export function parseCidr(text: string): { bytes: Buffer; prefixLength: number } {
+  const slash = text.indexOf("/");
+  const bytes = parseIp(slash === -1 ? text : text.slice(0, slash));
+  const bits = bytes.length * 8;
+  const prefixLength = slash === -1 ? bits : Number(text.slice(slash + 1));
+  if (!/^\d+$/.test(text.slice(slash + 1)) && slash !== -1) throw invalid(text, "its prefix is no number");
+  if (prefixLength > bits) throw invalid(text, `its prefix is longer than ${bits}`);
+  return { bytes, prefixLength };
+}
+
+/** Lower-case, colon-separated; "" for no bytes. */
+export function formatMac(bytes: Buffer): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+}
+
+export function parseMac(text: string): Buffer {
+  if (!/^[0-9a-f]{2}(:[0-9a-f]{2})*$/i.test(text)) throw invalid(text, "it is no link-layer address");
+  return Buffer.from(text.replaceAll(":", ""), "hex");
+}
+
+function invalid(text: string, cause: string): TapirError {
+  return new TapirError({
+    code: Code.INVALID_ARGUMENT,
+    operation: "read",
+    object: `address "${text}"`,
+    cause,
+  });
+}

@@ -1,0 +1,160 @@
+import type { Deadline } from "../deadline.ts";
+import { errnoOf } from "../error.ts";
+import { formatMac, parseMac } from "./address-text.ts";
+import {
+  type Attributes,
+  attribute,
+  attributeNest,
+  attributeText,
+  attributeU8,
+  attributeU32,
+  decodeAttributes,
+  textOf,
+  u8Of,
+  u32Of,
+} from "./attribute.ts";
+import { RTM } from "./message.ts";
+import { IFF, type Link } from "./records.ts";
+import type { RouteSocket } from "./socket.ts";
+
+const IFINFOMSG = 16;
+/** linux/if_link.h */
+const IFLA = {
+  ADDRESS: 1,
+  IFNAME: 3,
+  MTU: 4,
+  LINK: 5,
+  MASTER: 10,
+  TXQLEN: 13,
+  OPERSTATE: 16,
+  LINKINFO: 18,
+  IFALIAS: 20,
+  AF_SPEC: 26,
+  EXT_MASK: 29,
+} as const;
+const IFLA_INFO_KIND = 1;
+const IFLA_INET6_ADDR_GEN_MODE = 8;
+const AF_INET6 = 10;
+const RTEXT_FILTER_SKIP_STATS = 8;
+
+/** Names a link for requests; the name is for errors. */
+export type LinkReference = Pick<Link, "index" | "name">;
+
+export interface LinkChange {
+  readonly name?: string;
+  readonly mac?: string;
+  readonly mtu?: number;
+  readonly txQueueLength?: number;
+  readonly alias?: string;
+  readonly up?: boolean;
+  /** IFF_* to set to `value` where `mask` has a bit. */
+  readonly flags?: { readonly value: number; readonly mask: number };
+  /** "none": the kernel makes no IPv6 link-local address for the link. */
+  readonly addressGeneration?: "eui64" | "none";
+}
+
+/** Every link of the namespace, in order of index. */
+export async function listLinks(socket: RouteSocket, deadline: Deadline): Promise<Link[]> {
+  const payload = Buffer.concat([ifinfomsg(0), attributeU32(IFLA.EXT_MASK, RTEXT_FILTER_SKIP_STATS)]);
+  const request = { type: RTM.GETLINK, payload, operation: "list", object: "links" };
+  const replies = await socket.dump(request, deadline);
+  const links = replies.map((reply) => decodeLink(reply.payload)).filter((link) => link !== undefined);
+  return links.sort((a, b) => a.index - b.index);
+}
+
+/** One link by index or by name; undefined when there is none. */
+export async function findLink(
+  socket: RouteSocket,
+  which: { readonly index: number } | { readonly name: string },
+  deadline: Deadline,
+): Promise<Link | undefined> {
+  const filter = attributeU32(IFLA.EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+  const [payload, object] =
+    "index" in which
+      ? [Buffer.concat([ifinfomsg(which.index), filter]), `link #${which.index}`]
+      : [Buffer.concat([ifinfomsg(0), filter, attributeText(IFLA.IFNAME, which.name)]), `link ${which.name}`];
+  try {
+    const [reply] = await socket.request({ type: RTM.GETLINK, payload, operation: "read", object }, deadline);
+    return reply === undefined ? undefined : decodeLink(reply.payload);
+  } catch (error) {
+    if (errnoOf(error) === "ENODEV") return undefined;
+    throw error;
+  }
+}
+
+/** Changes what `change` names, in one request; the kernel applies flags last. */
+export async function setLink(
+  socket: RouteSocket,
+  link: LinkReference,
+  change: LinkChange,
+  deadline: Deadline,
+): Promise<void> {
+  const up =
+    change.up === undefined ? { value: 0, mask: 0 } : { value: change.up ? IFF.UP : 0, mask: IFF.UP };
+  const { value, mask } = change.flags ?? { value: 0, mask: 0 };
+  const payload = Buffer.concat([
+    ifinfomsg(link.index, up.value | value, up.mask | mask),
+    ...changeAttributes(change),
+  ]);
+  const object = `link ${link.name}`;
+  await socket.request({ type: RTM.SETLINK, payload, operation: "change", object }, deadline);
+}
+
+/** Deletes a link that can be deleted (taps and veths can, loopback cannot). */
+export async function deleteLink(
+  socket: RouteSocket,
+  link: LinkReference,
+  deadline: Deadline,
+): Promise<void> {
+  const payload = ifinfomsg(link.index);
+  const object = `link ${link.name}`;
+  await socket.request({ type: RTM.DELLINK, payload, operation: "delete", object }, deadline);
+}
+
+/** Decodes ifinfomsg with its attributes; undefined when it speaks of a bridge port, not of the link itself. */
+export function decodeLink(payload: Buffer): Link | undefined {
+  if (payload.length < IFINFOMSG || payload.readUInt8(0) !== 0) return undefined;
+  const attributes = decodeAttributes(payload, IFINFOMSG);
+  return {
+    index: payload.readInt32LE(4),
+    name: textOf(attributes.get(IFLA.IFNAME)) ?? "",
+    kind: kindOf(attributes),
+    type: payload.readUInt16LE(2),
+    mac: formatMac(attributes.get(IFLA.ADDRESS) ?? Buffer.alloc(0)),
+    mtu: u32Of(attributes.get(IFLA.MTU)) ?? 0,
+    flags: payload.readUInt32LE(8),
+    txQueueLength: u32Of(attributes.get(IFLA.TXQLEN)) ?? 0,
+    peerIndex: u32Of(attributes.get(IFLA.LINK)) ?? 0,
+    masterIndex: u32Of(attributes.get(IFLA.MASTER)) ?? 0,
+    operationalState: u8Of(attributes.get(IFLA.OPERSTATE)) ?? 0,
+    alias: textOf(attributes.get(IFLA.IFALIAS)) ?? "",
+  };
+}
+
+function kindOf(attributes: Attributes): string | undefined {
+  const info = attributes.get(IFLA.LINKINFO);
+  return info === undefined ? undefined : textOf(decodeAttributes(info).get(IFLA_INFO_KIND));
+}
+
+function changeAttributes(change: LinkChange): Buffer[] {
+  const { name, mac, mtu, txQueueLength, alias, addressGeneration } = change;
+  const attributes: Buffer[] = [];
+  if (mac !== undefined) attributes.push(attribute(IFLA.ADDRESS, parseMac(mac)));
+  if (mtu !== undefined) attributes.push(attributeU32(IFLA.MTU, mtu));
+  if (name !== undefined) attributes.push(attributeText(IFLA.IFNAME, name));
+  if (txQueueLength !== undefined) attributes.push(attributeU32(IFLA.TXQLEN, txQueueLength));
+  if (alias !== undefined) attributes.push(attributeText(IFLA.IFALIAS, alias));
+  if (addressGeneration !== undefined) {
+    const mode = attributeU8(IFLA_INET6_ADDR_GEN_MODE, addressGeneration === "none" ? 1 : 0);
+    attributes.push(attributeNest(IFLA.AF_SPEC, attributeNest(AF_INET6, mode)));
+  }
+  return attributes;
+}
+
+function ifinfomsg(index: number, flags = 0, change = 0): Buffer {
+  const bytes = Buffer.alloc(IFINFOMSG);
+  bytes.writeInt32LE(index, 4);
+  bytes.writeUInt32LE(flags >>> 0, 8);
+  bytes.writeUInt32LE(change >>> 0, 12);
+  return bytes;
+}
