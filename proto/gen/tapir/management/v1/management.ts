@@ -6,18 +6,6 @@
 
 /* eslint-disable */
 import {
-  type CallOptions,
-  type ChannelCredentials,
-  Client,
-  type ClientOptions,
-  type ClientUnaryCall,
-  type handleUnaryCall,
-  makeGenericClientConstructor,
-  type Metadata,
-  type ServiceError,
-  type UntypedServiceImplementation,
-} from "@grpc/grpc-js";
-import {
   GetGuestDetailsRequest,
   GetGuestDetailsResponse,
   ListInterfacesRequest,
@@ -36,126 +24,42 @@ export const protobufFileName = "tapir/management/v1/management.proto";
  * What a running pod's shim answers to operators, over ttrpc on `management.sock` in the sandbox's state
  * directory (0700, root). The guest is asked, not the shim's memory.
  */
-export type ManagementService = typeof ManagementService;
-export const ManagementService = {
-  getGuestDetails: {
-    path: "/tapir.management.v1.Management/GetGuestDetails" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: GetGuestDetailsRequest): Buffer =>
-      Buffer.from(GetGuestDetailsRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): GetGuestDetailsRequest => GetGuestDetailsRequest.decode(value),
-    responseSerialize: (value: GetGuestDetailsResponse): Buffer =>
-      Buffer.from(GetGuestDetailsResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): GetGuestDetailsResponse => GetGuestDetailsResponse.decode(value),
-  },
-  listInterfaces: {
-    path: "/tapir.management.v1.Management/ListInterfaces" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: ListInterfacesRequest): Buffer =>
-      Buffer.from(ListInterfacesRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): ListInterfacesRequest => ListInterfacesRequest.decode(value),
-    responseSerialize: (value: ListInterfacesResponse): Buffer =>
-      Buffer.from(ListInterfacesResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): ListInterfacesResponse => ListInterfacesResponse.decode(value),
-  },
-  listRoutes: {
-    path: "/tapir.management.v1.Management/ListRoutes" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: ListRoutesRequest): Buffer => Buffer.from(ListRoutesRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): ListRoutesRequest => ListRoutesRequest.decode(value),
-    responseSerialize: (value: ListRoutesResponse): Buffer => Buffer.from(ListRoutesResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): ListRoutesResponse => ListRoutesResponse.decode(value),
-  },
-  listNeighbors: {
-    path: "/tapir.management.v1.Management/ListNeighbors" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: ListNeighborsRequest): Buffer => Buffer.from(ListNeighborsRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): ListNeighborsRequest => ListNeighborsRequest.decode(value),
-    responseSerialize: (value: ListNeighborsResponse): Buffer =>
-      Buffer.from(ListNeighborsResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): ListNeighborsResponse => ListNeighborsResponse.decode(value),
+export type ManagementDefinition = typeof ManagementDefinition;
+export const ManagementDefinition = {
+  name: "Management",
+  fullName: "tapir.management.v1.Management",
+  methods: {
+    getGuestDetails: {
+      name: "GetGuestDetails",
+      requestType: GetGuestDetailsRequest as typeof GetGuestDetailsRequest,
+      requestStream: false,
+      responseType: GetGuestDetailsResponse as typeof GetGuestDetailsResponse,
+      responseStream: false,
+      options: {},
+    },
+    listInterfaces: {
+      name: "ListInterfaces",
+      requestType: ListInterfacesRequest as typeof ListInterfacesRequest,
+      requestStream: false,
+      responseType: ListInterfacesResponse as typeof ListInterfacesResponse,
+      responseStream: false,
+      options: {},
+    },
+    listRoutes: {
+      name: "ListRoutes",
+      requestType: ListRoutesRequest as typeof ListRoutesRequest,
+      requestStream: false,
+      responseType: ListRoutesResponse as typeof ListRoutesResponse,
+      responseStream: false,
+      options: {},
+    },
+    listNeighbors: {
+      name: "ListNeighbors",
+      requestType: ListNeighborsRequest as typeof ListNeighborsRequest,
+      requestStream: false,
+      responseType: ListNeighborsResponse as typeof ListNeighborsResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
-
-export interface ManagementServer extends UntypedServiceImplementation {
-  getGuestDetails: handleUnaryCall<GetGuestDetailsRequest, GetGuestDetailsResponse>;
-  listInterfaces: handleUnaryCall<ListInterfacesRequest, ListInterfacesResponse>;
-  listRoutes: handleUnaryCall<ListRoutesRequest, ListRoutesResponse>;
-  listNeighbors: handleUnaryCall<ListNeighborsRequest, ListNeighborsResponse>;
-}
-
-export interface ManagementClient extends Client {
-  getGuestDetails(
-    request: GetGuestDetailsRequest,
-    callback: (error: ServiceError | null, response: GetGuestDetailsResponse) => void,
-  ): ClientUnaryCall;
-  getGuestDetails(
-    request: GetGuestDetailsRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: GetGuestDetailsResponse) => void,
-  ): ClientUnaryCall;
-  getGuestDetails(
-    request: GetGuestDetailsRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: GetGuestDetailsResponse) => void,
-  ): ClientUnaryCall;
-  listInterfaces(
-    request: ListInterfacesRequest,
-    callback: (error: ServiceError | null, response: ListInterfacesResponse) => void,
-  ): ClientUnaryCall;
-  listInterfaces(
-    request: ListInterfacesRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ListInterfacesResponse) => void,
-  ): ClientUnaryCall;
-  listInterfaces(
-    request: ListInterfacesRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ListInterfacesResponse) => void,
-  ): ClientUnaryCall;
-  listRoutes(
-    request: ListRoutesRequest,
-    callback: (error: ServiceError | null, response: ListRoutesResponse) => void,
-  ): ClientUnaryCall;
-  listRoutes(
-    request: ListRoutesRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ListRoutesResponse) => void,
-  ): ClientUnaryCall;
-  listRoutes(
-    request: ListRoutesRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ListRoutesResponse) => void,
-  ): ClientUnaryCall;
-  listNeighbors(
-    request: ListNeighborsRequest,
-    callback: (error: ServiceError | null, response: ListNeighborsResponse) => void,
-  ): ClientUnaryCall;
-  listNeighbors(
-    request: ListNeighborsRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ListNeighborsResponse) => void,
-  ): ClientUnaryCall;
-  listNeighbors(
-    request: ListNeighborsRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ListNeighborsResponse) => void,
-  ): ClientUnaryCall;
-}
-
-export const ManagementClient = makeGenericClientConstructor(
-  ManagementService,
-  "tapir.management.v1.Management",
-) as unknown as {
-  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): ManagementClient;
-  service: typeof ManagementService;
-  serviceName: string;
-};
