@@ -1,0 +1,158 @@
+import type { VmNic, VmSpec } from "../hypervisor.ts";
+import {
+  agentPort,
+  entropySource,
+  imageDisk,
+  imageMemory,
+  networkDevice,
+  rootPortDevice,
+  serialController,
+} from "./devices.ts";
+import { kernelCommandLine } from "./kernel-command-line.ts";
+import { deviceOption, option } from "./option.ts";
+import { createTopology, reservePort, type Topology } from "./topology.ts";
+
+/** What the command line needs besides the spec. */
+export interface ArgumentContext {
+  readonly agentSocket: string;
+  /** Our side of the fd table: which of this process's descriptors become QEMU's. */
+  readonly qmpFd: number;
+  readonly consoleFd: number;
+  readonly imageBytes: number;
+}
+
+/** A QEMU command line. */
+export interface QemuArguments {
+  readonly argv: readonly string[];
+  /** Descriptors of this process in the order QEMU inherits them: the first becomes 3, the next 4, ... */
+  readonly inherit: readonly number[];
+  /** Where the NICs of the command line sit and which ports are free. */
+  readonly topology: Topology;
+}
+
+const FIRST_INHERITED_FD = 3;
+const MIB = 1024 * 1024;
+/** Bounds what translated code may take of the host; more makes booting slower, not faster. */
+const TCG_CACHE_MIB = 256;
+
+/** Pure: the same spec and descriptors give the same command line. */
+export function qemuArguments(spec: VmSpec, context: ArgumentContext): QemuArguments {
+  const inherit: number[] = [];
+  const inherited = (fd: number): number => FIRST_INHERITED_FD + inherit.push(fd) - 1;
+  let topology = createTopology(spec.rootPorts + spec.nics.length);
+  const ports = topology.ports.map((port) => port.name);
+
+  const argv = [
+    ...["-name", option(`tapir-${spec.name}`, { "debug-threads": true })],
+    ...machine(spec),
+    ...memory(spec, context.imageBytes),
+    ...["-kernel", spec.kernel, "-initrd", spec.initramfs, "-append", kernelCommandLine(spec)],
+    ...[
+      "-chardev",
+      option("socket", { id: "qmp", fd: inherited(context.qmpFd) }),
+      "-mon",
+      "chardev=qmp,mode=control",
+    ],
+    ...[
+      "-chardev",
+      option("socket", { id: "console", fd: inherited(context.consoleFd) }),
+      "-serial",
+      "chardev:console",
+    ],
+    ...devices(serialController()),
+    ...["-chardev", option("socket", { id: "agent", path: context.agentSocket, server: true, wait: false })],
+    ...devices(agentPort("agent")),
+    ...image(spec, context.imageBytes),
+    ...["-object", "rng-builtin,id=rng"],
+    ...devices(entropySource("rng"), ...ports.map(rootPortDevice)),
+  ];
+  for (const nic of spec.nics) {
+    const reserved = reservePort(topology, nic.id);
+    topology = reserved.topology;
+    argv.push(...coldNic(nic, reserved.port, inherited));
+  }
+  return { argv, inherit, topology };
+}
+
+function machine(spec: VmSpec): string[] {
+  const q35 = option("q35", {
+    "memory-backend": "ram",
+    smm: false,
+    usb: false,
+    vmport: false,
+    hpet: false,
+    sata: false,
+    smbus: false,
+    i8042: false,
+    "dump-guest-core": false,
+  });
+  return [
+    ...["-nodefaults", "-no-user-config", "-display", "none", "-vga", "none", "-no-reboot"],
+    ...["-machine", q35],
+    ...["-accel", accelerator(spec.accelerator), "-cpu", spec.accelerator === "kvm" ? "host" : "max"],
+    ...["-smp", option(String(spec.vcpus), { sockets: 1, cores: spec.vcpus, threads: 1 })],
+    ...[
+      "-rtc",
+      option("base=utc", { clock: "host", driftfix: spec.accelerator === "kvm" ? "slew" : "none" }),
+    ],
+    ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
+  ];
+}
+
+function accelerator(kind: VmSpec["accelerator"]): string {
+  return kind === "kvm" ? "kvm" : option("tcg", { thread: "multi", "tb-size": TCG_CACHE_MIB });
+}
+
+/** Shared memory: virtio-fs and saved guests need it. Room above it is where the image is mapped. */
+function memory(spec: VmSpec, imageBytes: number): string[] {
+  const imageMiB = spec.imageDriver === "virtio-pmem" ? Math.ceil(imageBytes / MIB) : 0;
+  const size = `${spec.memoryMiB}M`;
+  const room = imageMiB === 0 ? {} : { slots: 1, maxmem: `${spec.memoryMiB + imageMiB}M` };
+  return [
+    "-m",
+    option(size, room),
+    "-object",
+    option("memory-backend-memfd", { id: "ram", size, share: true }),
+  ];
+}
+
+function image(spec: VmSpec, imageBytes: number): string[] {
+  if (spec.imageDriver === "virtio-blk") {
+    const file = option("driver=raw", {
+      "node-name": "image",
+      "read-only": true,
+      "file.driver": "file",
+      "file.filename": spec.image,
+      "file.locking": "off",
+    });
+    return ["-blockdev", file, ...devices(imageDisk("image"))];
+  }
+  const backend = option("memory-backend-file", {
+    id: "image",
+    "mem-path": spec.image,
+    size: imageBytes,
+    share: true,
+    readonly: true,
+  });
+  return ["-object", backend, ...devices(imageMemory("image"))];
+}
+
+function coldNic(nic: VmNic, port: string, inherited: (fd: number) => number): string[] {
+  const netdev = netdevOf(nic.id);
+  const queues = nic.tapFds.length;
+  const tap = option("tap", {
+    id: netdev,
+    fds: nic.tapFds.map(inherited).join(":"),
+    ...(nic.vhostFds.length === 0 ? {} : { vhost: true, vhostfds: nic.vhostFds.map(inherited).join(":") }),
+  });
+  return ["-netdev", tap, ...devices(networkDevice({ id: nic.id, netdev, mac: nic.mac, port, queues }))];
+}
+
+/** The netdev behind a NIC. */
+export function netdevOf(nic: string): string {
+  return `${nic}-net`;
+}
+
+function devices(...list: Parameters<typeof deviceOption>[0][]): string[] {
+  return list.flatMap((device) => ["-device", deviceOption(device)]);
+}

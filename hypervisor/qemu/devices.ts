@@ -1,0 +1,96 @@
+import type { DeviceArguments } from "../qmp/commands.ts";
+
+/** The devices of a machine as data: the command line and `device_add` say the same thing from one record. */
+
+/** Slots of the root bus, fixed so that a saved guest finds every device where it was. */
+export const SLOTS = { serial: 1, image: 2, entropy: 3, firstRootPort: 4 } as const;
+
+/** The port by which the agent finds its transport in /sys/class/virtio-ports. */
+export const AGENT_PORT = "org.tapir.agent.0";
+/** Serial number of the root image when it is a disk. */
+export const IMAGE_SERIAL = "tapir-root";
+
+/** Leaves out what only legacy drivers need: I/O ports, of which a PCI bus has few. */
+const modern = { "disable-legacy": "on", "disable-modern": false } as const;
+
+export function rootPortDevice(port: string, index: number): DeviceArguments {
+  return {
+    driver: "pcie-root-port",
+    id: port,
+    bus: "pcie.0",
+    addr: pciSlot(SLOTS.firstRootPort + index),
+    chassis: index + 1,
+    slot: index + 1,
+    // Modern virtio has no I/O BARs; 16 ports at 4 KiB each would use up the I/O space.
+    "io-reserve": 0,
+  };
+}
+
+export function serialController(): DeviceArguments {
+  return {
+    driver: "virtio-serial-pci",
+    id: "serial",
+    bus: "pcie.0",
+    addr: pciSlot(SLOTS.serial),
+    max_ports: 4,
+    ...modern,
+  };
+}
+
+export function agentPort(chardev: string): DeviceArguments {
+  return { driver: "virtserialport", id: "agent", bus: "serial.0", nr: 1, chardev, name: AGENT_PORT };
+}
+
+export function imageMemory(memdev: string): DeviceArguments {
+  return { driver: "virtio-pmem-pci", id: "root", bus: "pcie.0", addr: pciSlot(SLOTS.image), memdev };
+}
+
+export function imageDisk(drive: string): DeviceArguments {
+  return {
+    driver: "virtio-blk-pci",
+    id: "root",
+    bus: "pcie.0",
+    addr: pciSlot(SLOTS.image),
+    drive,
+    serial: IMAGE_SERIAL,
+    ...modern,
+  };
+}
+
+export function entropySource(rng: string): DeviceArguments {
+  return {
+    driver: "virtio-rng-pci",
+    id: "entropy",
+    bus: "pcie.0",
+    addr: pciSlot(SLOTS.entropy),
+    rng,
+    ...modern,
+  };
+}
+
+/** A NIC on a root port. `queues` above 1 needs two interrupts per queue, one for changes and one for control. */
+export function networkDevice(nic: {
+  readonly id: string;
+  readonly netdev: string;
+  readonly mac: string;
+  readonly port: string;
+  readonly queues: number;
+}): DeviceArguments {
+  return {
+    driver: "virtio-net-pci",
+    id: nic.id,
+    bus: nic.port,
+    addr: pciSlot(0),
+    netdev: nic.netdev,
+    mac: nic.mac,
+    // No boot ROM: it would be read and mapped for nothing.
+    romfile: "",
+    ...(nic.queues > 1 ? { mq: true, vectors: 2 * nic.queues + 2 } : {}),
+    ...modern,
+  };
+}
+
+/** QEMU reads slots as hexadecimal. */
+export function pciSlot(slot: number): string {
+  return `0x${slot.toString(16)}`;
+}

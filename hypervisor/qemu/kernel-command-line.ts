@@ -1,0 +1,21 @@
+import type { VmSpec } from "../hypervisor.ts";
+
+/**
+ * What the guest kernel is told. Ours first, the configuration's after it: the kernel takes the last of two.
+ */
+export function kernelCommandLine(spec: VmSpec): string {
+  return [...builtIn, ...spec.kernelParameters].join(" ");
+}
+
+const builtIn: readonly string[] = [
+  "console=ttyS0",
+  "quiet",
+  // A panic ends the VM at once (QEMU runs with -no-reboot).
+  "panic=-1",
+  "reboot=t",
+  "net.ifnames=0",
+  // Room for memory hot-plug makes the kernel reserve 64 MiB of bounce buffers that nothing uses.
+  "swiotlb=1",
+  "cryptomgr.notests",
+  "random.trust_cpu=on",
+];

@@ -1,0 +1,90 @@
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import type { Deadline } from "../../sys/deadline.ts";
+import { TapirError, wrapError } from "../../sys/error.ts";
+import { closeAll, socketOf, socketPair } from "../../sys/fdpass.ts";
+import type { ActContext, Ledger } from "../../sys/ledger.ts";
+import { Code } from "../../sys/status.ts";
+import type { Hypervisor, VmSpec } from "../hypervisor.ts";
+import { type QemuArguments, qemuArguments } from "./arguments.ts";
+import { recordConsole } from "./console.ts";
+import { checkFiles } from "./files.ts";
+import { launch } from "./launch.ts";
+import { type QemuVm, type WatchedVm, watchVm } from "./vm.ts";
+
+/** sun_path of unix(7), without its final zero. */
+const MAX_SOCKET_PATH = 107;
+
+export interface Qemu extends Hypervisor {
+  start(spec: VmSpec, ledger: Ledger, deadline: Deadline): Promise<QemuVm>;
+}
+
+/** The hypervisor that runs each VM in a QEMU process of its own. */
+export function createQemu(): Qemu {
+  return { start };
+}
+
+async function start(spec: VmSpec, ledger: Ledger, deadline: Deadline): Promise<QemuVm> {
+  const { imageBytes } = await checkFiles(spec);
+  const agentSocket = join(spec.directory, "agent.sock");
+  const consoleLog = join(spec.directory, "console.log");
+  checkSocketPath(agentSocket);
+  await ledger.acquire("hypervisor.console", { kind: "file", path: consoleLog }, () => undefined);
+  // QEMU makes the socket.
+  await ledger.acquire("hypervisor.socket", { kind: "file", path: agentSocket }, () => undefined);
+  const token = randomUUID();
+  const process = await ledger.acquire("hypervisor.spawn", { kind: "process", token }, (context) =>
+    spawnQemu({ spec, agentSocket, consoleLog, imageBytes, token, context, deadline }),
+  );
+  return process.value.handOver(process.release);
+}
+
+interface Spawning {
+  readonly spec: VmSpec;
+  readonly agentSocket: string;
+  readonly consoleLog: string;
+  readonly imageBytes: number;
+  readonly token: string;
+  readonly context: ActContext;
+  readonly deadline: Deadline;
+}
+
+/** Monitor and console are socket pairs made before QEMU is: no path to wait for, and QEMU's death is their end. */
+async function spawnQemu(spawning: Spawning): Promise<WatchedVm> {
+  const { spec, token, context, deadline } = spawning;
+  const monitor = socketPair();
+  const console = socketPair();
+  const transport = { socket: socketOf(monitor.ours), fd: monitor.ours };
+  const recorded = recordConsole(socketOf(console.ours), spawning.consoleLog);
+  try {
+    const { argv, inherit, topology }: QemuArguments = qemuArguments(spec, {
+      agentSocket: spawning.agentSocket,
+      imageBytes: spawning.imageBytes,
+      qmpFd: monitor.theirs,
+      consoleFd: console.theirs,
+    });
+    const process = await launch(spec.qemu, argv, inherit, token).finally(() =>
+      closeAll([monitor.theirs, console.theirs]),
+    );
+    if (process.identity !== undefined) context.amend({ kind: "process", token, ...process.identity });
+    const vm = await watchVm({ spec, process, transport, console: recorded, topology, deadline });
+    context.onRelease(vm.quit);
+    return vm;
+  } catch (error) {
+    transport.socket.destroy();
+    recorded.close();
+    throw wrapError(error, { operation: "start", object: `VM ${spec.name}` });
+  }
+}
+
+function checkSocketPath(path: string): void {
+  const bytes = Buffer.byteLength(path);
+  if (bytes <= MAX_SOCKET_PATH) return;
+  throw new TapirError({
+    code: Code.INVALID_ARGUMENT,
+    operation: "listen on",
+    object: path,
+    cause: `the path has ${bytes} bytes, a unix socket may have ${MAX_SOCKET_PATH}`,
+    hint: "set a shorter runtime.state_dir",
+  });
+}

@@ -1,0 +1,85 @@
+import { join } from "node:path";
+import type { Deadline } from "../../sys/deadline.ts";
+import { wrapError } from "../../sys/error.ts";
+import type { Vm, VmExit, VmSpec } from "../hypervisor.ts";
+import { connectQmp, type QmpClient, type QmpTransport } from "../qmp/client.ts";
+import { isEvent } from "../qmp/events.ts";
+import type { GuestConsole } from "./console.ts";
+import { consoleShowsPanic, exitError } from "./exit.ts";
+import type { VmmProcess } from "./launch.ts";
+import { settledWithin } from "./settled-within.ts";
+import type { Topology } from "./topology.ts";
+
+/** A VM as the rooms of `hypervisor/qemu` see it. */
+export interface QemuVm extends Vm {
+  readonly qmp: QmpClient;
+}
+
+/** A VM whose process is not yet wholly in the ledger. */
+export interface WatchedVm {
+  /** Asks QEMU to end and waits for it, at most `QUIT_MS`. Never rejects because QEMU is gone already. */
+  quit(deadline: Deadline): Promise<void>;
+  /** The VM; `release` ends the process by way of the ledger. */
+  handOver(release: () => Promise<void>): QemuVm;
+}
+
+export interface VmParts {
+  readonly spec: VmSpec;
+  readonly process: VmmProcess;
+  readonly transport: QmpTransport;
+  readonly console: GuestConsole;
+  readonly topology: Topology;
+  readonly deadline: Deadline;
+}
+
+/** QEMU ends within 10 ms of `quit`; one that is stuck is not worth waiting for. */
+const QUIT_MS = 2000;
+/** Between the end of a stream and the end of the process that held it, in either order. */
+const SETTLE_MS = 500;
+
+/** Waits until QEMU answers QMP, or says why it ended instead. */
+export async function watchVm(parts: VmParts): Promise<WatchedVm> {
+  const { spec, process, transport, console, deadline } = parts;
+  let panicked = false;
+  const exited: Promise<VmExit> = process.exited.then(async (exit) => {
+    await settledWithin(console.ended, SETTLE_MS);
+    console.close();
+    return { ...exit, guestPanicked: panicked || consoleShowsPanic(console.tail()) };
+  });
+  const explainLoss = async (): Promise<unknown> => {
+    if (!(await settledWithin(exited, SETTLE_MS))) return `QEMU of ${spec.name} closed its monitor`;
+    return exitError(spec.name, await exited, console.tail());
+  };
+  const qmp = await connectQmp(transport, explainLoss, deadline);
+  qmp.onEvent((event) => {
+    if (isEvent(event, "GUEST_PANICKED")) panicked = true;
+  });
+
+  let quitting: Promise<void> | undefined;
+  const quit = (quitDeadline: Deadline): Promise<void> => {
+    quitting ??= (async () => {
+      const limit = quitDeadline.within(QUIT_MS, `quit QEMU of ${spec.name}`);
+      // QEMU may be gone before its answer is read: what counts is the exit.
+      qmp.execute("quit", undefined, limit).catch(() => undefined);
+      await limit.race(exited);
+    })();
+    return quitting;
+  };
+  const handOver = (release: () => Promise<void>): QemuVm => ({
+    pid: process.pid,
+    agentSocket: join(spec.directory, "agent.sock"),
+    exited,
+    qmp,
+    consoleTail: console.tail,
+    async stop(stopDeadline) {
+      await quit(stopDeadline).catch(() => undefined);
+      try {
+        await release();
+        await exited;
+      } catch (error) {
+        throw wrapError(error, { operation: "stop", object: `VM ${spec.name}` });
+      }
+    },
+  });
+  return { quit, handOver };
+}

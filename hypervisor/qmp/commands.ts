@@ -1,0 +1,52 @@
+/**
+ * The QMP commands Tapir uses, with arguments and answers as far as it looks at them.
+ * All exist since QEMU 5.0 unless noted (QEMU's QMP reference manual).
+ */
+export interface QmpCommands {
+  qmp_capabilities: { arguments: { enable?: readonly string[] }; returns: unknown };
+  "query-status": { arguments: undefined; returns: { readonly status: string; readonly running: boolean } };
+  quit: { arguments: undefined; returns: unknown };
+  stop: { arguments: undefined; returns: unknown };
+  cont: { arguments: undefined; returns: unknown };
+  /** Takes exactly one descriptor by SCM_RIGHTS. A name that exists is replaced; it must not start with a digit. */
+  getfd: { arguments: { fdname: string }; returns: unknown };
+  /** Closes a named descriptor; netdev_add takes its own copies out of the table, so only unused ones remain. */
+  closefd: { arguments: { fdname: string }; returns: unknown };
+  netdev_add: { arguments: TapNetdev; returns: unknown };
+  netdev_del: { arguments: { id: string }; returns: unknown };
+  device_add: { arguments: DeviceArguments; returns: unknown };
+  /** Answers at once; the device is gone with DEVICE_DELETED. */
+  device_del: { arguments: { id: string }; returns: unknown };
+  "query-pci": { arguments: undefined; returns: readonly PciBus[] };
+  "qom-list": {
+    arguments: { path: string };
+    returns: readonly { readonly name: string; readonly type: string }[];
+  };
+}
+
+export type QmpCommandName = keyof QmpCommands;
+
+export interface TapNetdev {
+  readonly type: "tap";
+  readonly id: string;
+  /** Names given to `getfd`, joined with ":". */
+  readonly fds: string;
+  readonly vhost?: boolean;
+  readonly vhostfds?: string;
+}
+
+export type DevicePropertyValue = string | number | boolean;
+export type DeviceArguments = { readonly driver: string } & {
+  readonly [property: string]: DevicePropertyValue;
+};
+
+export interface PciBus {
+  readonly bus: number;
+  readonly devices: readonly PciDevice[];
+}
+
+export interface PciDevice {
+  readonly qdev_id: string;
+  readonly slot: number;
+  readonly pci_bridge?: { readonly devices?: readonly PciDevice[] };
+}
