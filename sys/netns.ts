@@ -1,4 +1,4 @@
-import { closeSync, openSync, readlinkSync, statfsSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readlinkSync, statfsSync } from "node:fs";
 import { TapirError, wrapError } from "./error.ts";
 import { check, libc } from "./libc.ts";
 import { Code } from "./status.ts";
@@ -37,6 +37,11 @@ export function inNetns<T>(path: string, work: () => T extends Promise<unknown> 
 export function isOwnNetns(path: string): boolean {
   const own = readlinkSync("/proc/self/ns/net");
   return inNetnsFd(path, (fd) => readlinkSync(`/proc/self/fd/${fd}`)) === own;
+}
+
+/** The number that tells living namespaces apart: what `net:[...]` shows. */
+export function netnsInode(path: string): number {
+  return inNetnsFd(path, (fd) => fstatSync(fd).ino);
 }
 
 function inNetnsFd<T>(path: string, work: (fd: number) => T): T {

@@ -123,15 +123,15 @@ export async function addRedirect(
   await socket.request({ type: RTM.NEWTFILTER, flags, payload, operation: "add", object }, deadline);
 }
 
-/** Deletes the filters of one kind, priority and protocol; ENOENT or EINVAL when there is none. */
+/** Deletes exactly this filter; ENOENT or EINVAL when it is not there. */
 export async function deleteIngressFilter(
   socket: RouteSocket,
   link: LinkReference,
-  filter: Pick<Filter, "kind" | "priority" | "protocol">,
+  filter: Pick<Filter, "kind" | "priority" | "protocol" | "handle">,
   deadline: Deadline,
 ): Promise<void> {
   const payload = Buffer.concat([
-    tcmsg(link.index, 0, TC_H_MIN_INGRESS, info(filter.priority, filter.protocol)),
+    tcmsg(link.index, filter.handle, TC_H_MIN_INGRESS, info(filter.priority, filter.protocol)),
     attributeText(TCA.KIND, filter.kind),
   ]);
   const object = `filter ${filter.priority} dev ${link.name}`;

@@ -14,19 +14,25 @@ export type Undo =
       readonly pid?: number;
       readonly startTime?: string;
     }
-  /** A link in a netns; the index, once known, keeps a namesake safe. */
-  | { readonly kind: "link"; readonly netns: string; readonly name: string; readonly index?: number }
-  /** The ingress qdisc that Tapir added to a link. */
-  | { readonly kind: "qdisc"; readonly netns: string; readonly link: string; readonly index: number }
-  /** One u32 filter that Tapir added below an ingress (or clsact) qdisc. */
-  | {
+  /** A link that Tapir made. Without `index` it is found by name alone; 0 says that it never came to be. */
+  | (InNetns & { readonly kind: "link"; readonly name: string; readonly index?: number })
+  /** The ingress qdisc that Tapir added to a link; stays while somebody else has filters below it. */
+  | (InNetns & { readonly kind: "qdisc"; readonly link: string; readonly index: number })
+  /** The redirect to link `target` that Tapir added below an ingress or clsact qdisc. */
+  | (InNetns & {
       readonly kind: "filter";
-      readonly netns: string;
       readonly link: string;
       readonly index: number;
       readonly priority: number;
       readonly protocol: number;
-    };
+      readonly target: number;
+    });
+
+/** Where a network entry lies. The inode tells a namespace from a later one behind the same path. */
+export interface InNetns {
+  readonly netns: string;
+  readonly netnsInode: number;
+}
 
 /** Undoes one entry. Kinds are loaded when needed: an empty ledger costs nothing. */
 export async function undo(entry: Undo, deadline: Deadline): Promise<void> {
