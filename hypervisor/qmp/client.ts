@@ -1,12 +1,10 @@
 import type { Socket } from "node:net";
 import type { Deadline } from "../../sys/deadline.ts";
-import { reasonOf, TapirError, wrapError } from "../../sys/error.ts";
 import { sendDescriptors } from "../../sys/fdpass.ts";
-import { Code } from "../../sys/status.ts";
-import { createQmpDecoder, encodeCommand, type QmpMessage } from "./codec.ts";
+import { encodeCommand } from "./codec.ts";
 import type { QmpCommandName, QmpCommands } from "./commands.ts";
 import type { QmpEvent } from "./events.ts";
-import { qmpError } from "./failure.ts";
+import { answerBy, createQmpSession, gone } from "./session.ts";
 
 /** The end of a connected unix socket whose other end QEMU's monitor holds. */
 export interface QmpTransport {
@@ -15,29 +13,29 @@ export interface QmpTransport {
   readonly fd: number;
 }
 
+type Arguments<Name extends QmpCommandName> = QmpCommands[Name]["arguments"];
+type Returns<Name extends QmpCommandName> = QmpCommands[Name]["returns"];
+
 export interface QmpClient {
   /** QEMU's version, "7.2.22". */
   readonly version: string;
-  /** Runs one command. Any number may be outstanding. Errors: QEMU's answer (`qmpFailureOf`), the deadline, the loss of QEMU. */
+  /**
+   * Runs one command; any number may be outstanding. `fds` go along with it (`getfd` takes one); the caller keeps its copies.
+   * Errors: QEMU's answer (`qmpFailureOf`), the deadline, the loss of QEMU.
+   */
   execute<Name extends QmpCommandName>(
     command: Name,
-    parameters: QmpCommands[Name]["arguments"],
+    parameters: Arguments<Name>,
     deadline: Deadline,
-  ): Promise<QmpCommands[Name]["returns"]>;
-  /** The same, with descriptors attached (`getfd` takes one). The caller keeps its own copies. */
-  executeWithDescriptors<Name extends QmpCommandName>(
-    command: Name,
-    parameters: QmpCommands[Name]["arguments"],
-    fds: readonly number[],
-    deadline: Deadline,
-  ): Promise<QmpCommands[Name]["returns"]>;
+    fds?: readonly number[],
+  ): Promise<Returns<Name>>;
   /**
    * Watches first, then runs the command, then waits for the first event that `pick` gives a value for. `pick` may throw
    * to say that this event means failure. An event that overtakes the command's answer counts.
    */
   executeAndAwait<Name extends QmpCommandName, T>(
     command: Name,
-    parameters: QmpCommands[Name]["arguments"],
+    parameters: Arguments<Name>,
     pick: (event: QmpEvent) => T | undefined,
     deadline: Deadline,
   ): Promise<T>;
@@ -46,142 +44,52 @@ export interface QmpClient {
   close(): void;
 }
 
-interface Waiting {
-  readonly what: string;
-  resolve(value: unknown): void;
-  reject(error: unknown): void;
-}
-
 /**
- * Takes the greeting, accepts it with `qmp_capabilities`, and returns the client. `explainLoss` is asked why QEMU is gone when
- * the stream ends; every outstanding call rejects with its answer.
+ * Takes the greeting, accepts it with `qmp_capabilities`, and returns the client. `explainLoss` is asked why QEMU is gone
+ * when the stream ends; every outstanding call rejects with its answer.
  */
 export async function connectQmp(
   transport: QmpTransport,
   explainLoss: () => Promise<unknown>,
   deadline: Deadline,
 ): Promise<QmpClient> {
-  const { socket, fd } = transport;
-  const decoder = createQmpDecoder();
-  const commands = new Map<number, Waiting & { command: string }>();
-  const watches = new Set<Waiting>();
-  const listeners = new Set<(event: QmpEvent) => void>();
-  const greeting = Promise.withResolvers<string>();
-  let nextId = 0;
-  let lost: { readonly cause: unknown } | undefined;
-  let losing = false;
-
-  const receive = (message: QmpMessage): void => {
-    switch (message.kind) {
-      case "greeting":
-        greeting.resolve(message.version);
-        return;
-      case "event":
-        for (const listener of [...listeners]) listener(message);
-        return;
-      case "return":
-        // No entry: the caller's deadline passed before the answer came.
-        commands.get(message.id)?.resolve(message.value);
-        return;
-      case "error": {
-        const { id, errorClass, description } = message;
-        if (id === undefined) throw new Error(`QEMU did not understand: ${errorClass}: ${description}`);
-        const waiting = commands.get(id);
-        waiting?.reject(qmpError({ command: waiting.command, errorClass, description }));
-      }
-    }
-  };
-
-  const lose = (cause: unknown): void => {
-    if (lost !== undefined) return;
-    lost = { cause };
-    for (const waiting of [...commands.values(), ...watches]) waiting.reject(gone(waiting.what, cause));
-    greeting.reject(gone("greeting of QMP", cause));
-    socket.destroy();
-  };
-  const loseExplained = async (): Promise<void> => {
-    if (losing) return;
-    losing = true;
-    lose(await explainLoss().catch((error: unknown) => error));
-  };
-  greeting.promise.catch(() => undefined);
-  socket.on("data", (chunk: Buffer) => {
-    try {
-      for (const message of decoder.push(chunk)) receive(message);
-    } catch (error) {
-      lose(error);
-    }
-  });
+  const { socket } = transport;
+  const session = createQmpSession(() => socket.destroy());
+  socket.on("data", (chunk: Buffer) => session.receive(chunk));
   // An error is always followed by close, and QEMU's exit explains it better than ECONNRESET does.
   socket.on("error", () => undefined);
-  socket.on("close", () => void loseExplained());
+  socket.on("close", () => void explainLoss().then(session.lose, session.lose));
 
-  const send = async <Name extends QmpCommandName>(
-    command: Name,
-    parameters: QmpCommands[Name]["arguments"],
-    fds: readonly number[],
-    commandDeadline: Deadline,
-  ): Promise<QmpCommands[Name]["returns"]> => {
-    const what = `QMP command ${command}`;
-    if (lost !== undefined) throw gone(what, lost.cause);
-    commandDeadline.signal.throwIfAborted();
-    const id = ++nextId;
-    const answer = Promise.withResolvers<unknown>();
-    commands.set(id, { command, what, resolve: answer.resolve, reject: answer.reject });
+  const execute: QmpClient["execute"] = async (command, parameters, commandDeadline, fds = []) => {
+    const { id, answer, forget } = session.begin(command);
     try {
+      commandDeadline.signal.throwIfAborted();
       const line = encodeCommand(id, command, parameters);
-      if (fds.length === 0) socket.write(line);
-      else await commandDeadline.race(sendAfterQueue(socket, fd, line, fds));
-      return await commandDeadline.race(answer.promise);
-    } catch (error) {
-      if (error !== commandDeadline.signal.reason) throw error;
-      throw wrapError(error, { operation: "run", object: what });
+      const sending = fds.length === 0 ? void socket.write(line) : sendAfterQueue(transport, line, fds);
+      await commandDeadline.race(Promise.resolve(sending));
+      return await answerBy(answer, `QMP command ${command}`, commandDeadline);
     } finally {
-      commands.delete(id);
+      forget();
     }
   };
-
   const client: Omit<QmpClient, "version"> = {
-    execute: (command, parameters, commandDeadline) => send(command, parameters, [], commandDeadline),
-    executeWithDescriptors: send,
+    execute,
     async executeAndAwait(command, parameters, pick, commandDeadline) {
-      const found = Promise.withResolvers<NonNullable<ReturnType<typeof pick>>>();
-      found.promise.catch(() => undefined);
-      const watch: Waiting = {
-        what: `event after QMP command ${command}`,
-        resolve: () => undefined,
-        reject: found.reject,
-      };
-      watches.add(watch);
-      const unsubscribe = client.onEvent((event) => {
-        try {
-          const value = pick(event);
-          if (value !== undefined && value !== null) found.resolve(value);
-        } catch (error) {
-          found.reject(error);
-        }
-      });
+      const what = `event after QMP command ${command}`;
+      const watch = session.watch(what, pick);
       try {
-        await send(command, parameters, [], commandDeadline);
-        return await commandDeadline.race(found.promise);
-      } catch (error) {
-        if (error !== commandDeadline.signal.reason) throw error;
-        throw wrapError(error, { operation: "see", object: watch.what });
+        await execute(command, parameters, commandDeadline);
+        return await answerBy(watch.found, what, commandDeadline);
       } finally {
-        unsubscribe();
-        watches.delete(watch);
+        watch.end();
       }
     },
-    onEvent(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    close: () => lose("the connection was closed by Tapir"),
+    onEvent: session.onEvent,
+    close: () => session.lose("Tapir closed the connection"),
   };
-
   try {
-    const version = await deadline.race(greeting.promise);
-    await client.execute("qmp_capabilities", {}, deadline);
+    const version = await answerBy(session.greeting, "the greeting of QMP", deadline);
+    await execute("qmp_capabilities", {}, deadline);
     return { ...client, version };
   } catch (error) {
     client.close();
@@ -190,28 +98,14 @@ export async function connectQmp(
 }
 
 /** Descriptors go around Node's write queue: wait until it is empty, or the line would overtake earlier ones. */
-async function sendAfterQueue(
-  socket: Socket,
-  fd: number,
-  line: Buffer,
-  fds: readonly number[],
-): Promise<void> {
-  while (socket.writableLength > 0) {
-    await new Promise<void>((resolve, reject) => {
-      socket.write("", (error) => (error ? reject(error) : resolve()));
-    });
+async function sendAfterQueue(transport: QmpTransport, line: Buffer, fds: readonly number[]): Promise<void> {
+  const { socket, fd } = transport;
+  while (socket.writableLength > 0 && !socket.destroyed) {
+    // The callback comes when everything before it is written, or the socket is gone.
+    await new Promise<void>((resolve) => socket.write("", () => resolve()));
   }
   // A closed descriptor's number may already belong to something else.
   if (socket.destroyed) throw gone("passing of descriptors", "the connection to QEMU is closed");
   const sent = sendDescriptors(fd, line, fds);
   if (sent < line.length) socket.write(line.subarray(sent));
-}
-
-function gone(what: string, cause: unknown): TapirError {
-  return new TapirError({
-    code: Code.UNAVAILABLE,
-    operation: "finish",
-    object: what,
-    cause: cause instanceof Error ? cause : reasonOf(cause),
-  });
 }
