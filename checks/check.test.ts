@@ -27,18 +27,18 @@ async function problemsOf(check: Check, root: string): Promise<string[]> {
 }
 
 test("imports are read from every form of statement", (t) => {
-  const text = `import type { A } from "./a.ts";
-import { type B, c as d } from "../network/b.ts";
-import * as e from "koffi";
-import f, {
-  g,
-} from "@grpc/grpc-js/build/x.js";
-import "./side.ts";
-export { h } from "./h.ts";
-export * from "./i.ts";
-import { readFileSync } from "node:fs";
-// import { no } from "./comment.ts";
-const lazy = await import("./lazy.ts");`;
+  const text = [
+    'import type { A } from "./a.ts";',
+    'import { type B, c as d } from "../network/b.ts";',
+    'import * as e from "koffi";',
+    'import f, {\n  g,\n} from "@grpc/grpc-js/build/x.js";',
+    'import "./side.ts";',
+    'export { h } from "./h.ts";',
+    'export * from "./i.ts";',
+    'import { readFileSync } from "node:fs";',
+    '// import { no } from "./comment.ts";',
+    'const lazy = await import("./lazy.ts");',
+  ].join("\n");
   const found = importsOf("sys/x.ts", text).map(({ target, names, lazy, typeOnly }) => {
     return [target, names.join(), ...(lazy ? ["lazy"] : []), ...(typeOnly ? ["type"] : [])];
   });

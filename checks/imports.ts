@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { findCycles } from "./cycles.ts";
 import type { Check, Problem } from "./problem.ts";
-import { lightPrograms, type Room, rooms, testPackages } from "./rooms.ts";
+import { lightPrograms, type Room, rooms, testImports, testPackages } from "./rooms.ts";
 import { type Import, isGenerated, isTest, readSources, type Source } from "./source.ts";
 
 /** Imports obey `rooms.ts`; no circle between files or rooms; every package is declared and used. */
@@ -47,13 +47,12 @@ function refuse(source: Source, room: Room, entry: Import): string | undefined {
   }
   if (!entry.target.endsWith(".ts")) return `imports ${entry.target}, which does not end in .ts`;
   if (isTest(entry.target)) return `imports the test ${entry.target}`;
-  return mayImport(room, entry.target) ? undefined : `${room.path} may not import ${entry.target}`;
+  const allowed = isTest(source.path) ? [...room.imports, ...testImports] : room.imports;
+  return mayImport(room, allowed, entry.target) ? undefined : `${room.path} may not import ${entry.target}`;
 }
 
-function mayImport(room: Room, target: string): boolean {
-  return (
-    room.imports.includes("*") || [room.path, ...room.imports].some((path) => target.startsWith(`${path}/`))
-  );
+function mayImport(room: Room, allowed: readonly string[], target: string): boolean {
+  return allowed.includes("*") || [room.path, ...allowed].some((path) => target.startsWith(`${path}/`));
 }
 
 function cycleProblems(sources: readonly Source[]): Problem[] {

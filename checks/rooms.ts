@@ -44,8 +44,9 @@ const workshop: readonly Room[] = [
 
 export const rooms: readonly Room[] = [...product, ...workshop];
 
-/** A unit test beside the code may also use these. */
+/** A unit test beside the code may also use these: the test runner and the fakes we ship. */
 export const testPackages: readonly string[] = ["ava"];
+export const testImports: readonly string[] = ["test/fakes"];
 
 /**
  * Programs that are started often and must start fast: neither they nor anything they import (lazily loaded parts

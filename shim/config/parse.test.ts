@@ -51,7 +51,7 @@ const wrong: readonly [string, string, string][] = [
     qemu('image_driver = "nvdimm"'),
     'image_driver: expected "virtio-pmem" or "virtio-blk", got "nvdimm"',
   ],
-  ["a relative path", qemu('kernel = "vmlinuz"'), 'kernel: expected an absolute path'],
+  ["a relative path", qemu('kernel = "vmlinuz"'), "kernel: expected an absolute path"],
   ["a path with ..", qemu('kernel = "/usr/../etc/vmlinuz"'), "kernel: expected an absolute path"],
   ["a path with a zero byte", qemu('kernel = "/a\\u0000b"'), "kernel: expected an absolute path"],
   ["an open quote", qemu("kernel_params = 'a=\"b'"), "kernel_params: expected a string of at most 1024"],
