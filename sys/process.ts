@@ -1,33 +1,13 @@
-import { closeSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, readdirSync } from "node:fs";
 import type { Deadline } from "./deadline.ts";
-import { errnoOf } from "./error.ts";
+import { identify, isAlive, type ProcessIdentity, readProc } from "./identity.ts";
 import { libc } from "./libc.ts";
 
-/** A process that cannot be confused with a later one of the same pid. */
-export interface ProcessIdentity {
-  readonly pid: number;
-  /** Clock ticks since boot, field 22 of /proc/<pid>/stat (proc(5)). */
-  readonly startTime: string;
-}
+// Without libc: the short-lived commands of the shim ask for identities, too.
+export { identify, isAlive, type ProcessIdentity } from "./identity.ts";
 
 /** Environment variable by which a process that the ledger announced is found before its pid was recorded. */
 export const PROCESS_TOKEN = "TAPIR_PROCESS_TOKEN";
-
-/** The identity of a living process; undefined when it is gone or a zombie. */
-export function identify(pid: number): ProcessIdentity | undefined {
-  const stat = readProc(`/proc/${pid}/stat`);
-  if (stat === undefined) return undefined;
-  // The command name is in parentheses and may hold anything: fields start after the last one.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const [state] = fields;
-  const startTime = fields[19];
-  if (startTime === undefined || state === "Z" || state === "X") return undefined;
-  return { pid, startTime };
-}
-
-export function isAlive(identity: ProcessIdentity): boolean {
-  return identify(identity.pid)?.startTime === identity.startTime;
-}
 
 /** Processes whose environment carries `token` (their children included, unless they cleared it). */
 export function findByToken(token: string): ProcessIdentity[] {
@@ -85,14 +65,4 @@ function readable(fd: number, timeoutMs: number): Promise<void> {
       error === null ? resolve() : reject(error),
     );
   });
-}
-
-function readProc(path: string): string | undefined {
-  try {
-    return readFileSync(path, "latin1");
-  } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === "ENOENT" || errno === "ESRCH" || errno === "EACCES") return undefined;
-    throw error;
-  }
 }
