@@ -96,8 +96,25 @@ export const IFF = {
   MULTICAST: 0x1000,
 } as const;
 
-export const NUD = { REACHABLE: 0x02, STALE: 0x04, NOARP: 0x40, PERMANENT: 0x80 } as const;
-export const IFA_F = { NODAD: 0x02, TENTATIVE: 0x40, PERMANENT: 0x80, NOPREFIXROUTE: 0x200 } as const;
+export const NUD = {
+  REACHABLE: 0x02,
+  STALE: 0x04,
+  DELAY: 0x08,
+  PROBE: 0x10,
+  NOARP: 0x40,
+  PERMANENT: 0x80,
+} as const;
+export const IFA_F = {
+  NODAD: 0x02,
+  DADFAILED: 0x08,
+  HOMEADDRESS: 0x10,
+  DEPRECATED: 0x20,
+  TENTATIVE: 0x40,
+  PERMANENT: 0x80,
+  MANAGETEMPADDR: 0x100,
+  NOPREFIXROUTE: 0x200,
+  MCAUTOJOIN: 0x400,
+} as const;
 export const RT_TABLE = { MAIN: 254, LOCAL: 255 } as const;
 export const RT_SCOPE = { UNIVERSE: 0, SITE: 200, LINK: 253, HOST: 254 } as const;
 export const RTPROT = { KERNEL: 2, BOOT: 3, STATIC: 4, RA: 9 } as const;
@@ -110,5 +127,6 @@ export const RTN = {
   BLACKHOLE: 6,
   UNREACHABLE: 7,
   PROHIBIT: 8,
+  THROW: 9,
 } as const;
 export const RTAX = { MTU: 2 } as const;

@@ -71,7 +71,7 @@ export function decodeRoute(payload: Buffer): Route | undefined {
     destination: destinationOf(family, payload.readUInt8(1), attributes),
     gateway: gatewayOf(attributes),
     // IPv6 lists blackholes with the loopback link; it is no part of what was asked for.
-    index: isDiscarding(type) ? 0 : (u32Of(attributes.get(RTA.OIF)) ?? 0),
+    index: leadsNowhere(type) ? 0 : (u32Of(attributes.get(RTA.OIF)) ?? 0),
     source: source === undefined ? undefined : formatIp(source),
     scope: payload.readUInt8(6),
     metric: u32Of(attributes.get(RTA.PRIORITY)) ?? 0,
@@ -85,9 +85,9 @@ export function decodeRoute(payload: Buffer): Route | undefined {
   };
 }
 
-/** Blackhole, unreachable and prohibit: routes that lead nowhere. */
-export function isDiscarding(type: number): boolean {
-  return type === RTN.BLACKHOLE || type === RTN.UNREACHABLE || type === RTN.PROHIBIT;
+/** Blackhole, unreachable, prohibit and throw: routes that lead nowhere. */
+function leadsNowhere(type: number): boolean {
+  return type === RTN.BLACKHOLE || type === RTN.UNREACHABLE || type === RTN.PROHIBIT || type === RTN.THROW;
 }
 
 function destinationOf(family: Family, prefixLength: number, attributes: Attributes): string {

@@ -1,0 +1,34 @@
+import { basename } from "node:path";
+import type { Deadline } from "../sys/deadline.ts";
+import { wrapError } from "../sys/error.ts";
+import type { Ledger } from "../sys/ledger.ts";
+import { openRoute } from "../sys/netlink/socket.ts";
+import type { AttachedNic } from "./attached-nic.ts";
+import type { DiscoveredNetwork } from "./discover.ts";
+import type { Model } from "./model.ts";
+import type { NicPlan } from "./nic-plan.ts";
+
+/**
+ * Connects every planned NIC, in order. What a failure leaves is in the ledger, as is what succeeded:
+ * unwinding brings the namespace back to what was discovered.
+ */
+export async function connect(
+  network: Pick<DiscoveredNetwork, "netns" | "netnsInode">,
+  plans: readonly NicPlan[],
+  how: { readonly model: Model; readonly ledger: Ledger; readonly vhostNet: boolean },
+  deadline: Deadline,
+): Promise<AttachedNic[]> {
+  const { netns, netnsInode } = network;
+  if (plans.length === 0) return [];
+  using socket = openRoute({ netns });
+  const attached: AttachedNic[] = [];
+  for (const plan of plans) {
+    const context = { netns, netnsInode, socket, ledger: how.ledger, vhostNet: how.vhostNet };
+    try {
+      attached.push(await how.model.connect(plan, context, deadline));
+    } catch (error) {
+      throw wrapError(error, { operation: "attach", object: `${plan.name} of netns ${basename(netns)}` });
+    }
+  }
+  return attached;
+}

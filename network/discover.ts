@@ -1,0 +1,71 @@
+import { basename } from "node:path";
+import type { Deadline } from "../sys/deadline.ts";
+import { TapirError, wrapError } from "../sys/error.ts";
+import { listAddresses } from "../sys/netlink/address.ts";
+import { listLinks } from "../sys/netlink/link.ts";
+import { listNeighbors } from "../sys/netlink/neighbor.ts";
+import { type Address, IFF, type Link, type Neighbor, type Route } from "../sys/netlink/records.ts";
+import { listRoutes } from "../sys/netlink/route.ts";
+import { openRoute } from "../sys/netlink/socket.ts";
+import { isOwnNetns, netnsInode } from "../sys/netns.ts";
+import { Code } from "../sys/status.ts";
+
+/** What CNI left in a pod's network namespace: the kernel's records, nothing chosen or changed yet. */
+export interface DiscoveredNetwork {
+  /** Path of the namespace. */
+  readonly netns: string;
+  readonly netnsInode: number;
+  /** Every link but loopback, in order of index. */
+  readonly links: readonly DiscoveredLink[];
+  /** Index of loopback: a few routes lead there. */
+  readonly loopbackIndex: number;
+  /** Every table, both families, in the kernel's order. */
+  readonly routes: readonly Route[];
+}
+
+export interface DiscoveredLink {
+  readonly link: Link;
+  readonly addresses: readonly Address[];
+  readonly neighbors: readonly Neighbor[];
+}
+
+/** Reads the namespace at `netns`; changes nothing. Refuses the node's own namespace. */
+export async function discover(netns: string, deadline: Deadline): Promise<DiscoveredNetwork> {
+  try {
+    refuseNodeNetns(netns);
+    using socket = openRoute({ netns });
+    const links = await listLinks(socket, deadline);
+    const addresses = await listAddresses(socket, deadline);
+    const routes = await listRoutes(socket, deadline);
+    const neighbors = await listNeighbors(socket, deadline);
+    return {
+      netns,
+      netnsInode: netnsInode(netns),
+      links: links.filter(isNoLoopback).map((link) => ({
+        link,
+        addresses: addresses.filter(({ index }) => index === link.index),
+        neighbors: neighbors.filter(({ index }) => index === link.index),
+      })),
+      loopbackIndex: links.find((link) => !isNoLoopback(link))?.index ?? 0,
+      routes,
+    };
+  } catch (error) {
+    throw wrapError(error, { operation: "discover", object: `network of netns ${basename(netns)}` });
+  }
+}
+
+function isNoLoopback({ flags }: Link): boolean {
+  return (flags & IFF.LOOPBACK) === 0;
+}
+
+/** A pod with the node's network would have its VM steal the node's own packets. */
+function refuseNodeNetns(netns: string): void {
+  if (!isOwnNetns(netns) && netnsInode(netns) !== netnsInode("/proc/1/ns/net")) return;
+  throw new TapirError({
+    code: Code.INVALID_ARGUMENT,
+    operation: "use",
+    object: `netns ${netns}`,
+    cause: "it is the node's own network",
+    hint: "a pod with hostNetwork cannot run in a VM: give it a network of its own or another runtime class",
+  });
+}

@@ -1,0 +1,41 @@
+import type { Deadline } from "../sys/deadline.ts";
+import { TapirError } from "../sys/error.ts";
+import type { Ledger } from "../sys/ledger.ts";
+import type { RouteSocket } from "../sys/netlink/socket.ts";
+import { Code } from "../sys/status.ts";
+import type { AttachedNic } from "./attached-nic.ts";
+import type { ModelScope } from "./endpoint.ts";
+import { none } from "./models/none.ts";
+import { tcfilter } from "./models/tcfilter.ts";
+import type { NicPlan } from "./nic-plan.ts";
+
+export interface ConnectContext {
+  readonly netns: string;
+  readonly netnsInode: number;
+  /** Belongs to the namespace. */
+  readonly socket: RouteSocket;
+  readonly ledger: Ledger;
+  /** Take vhost-net where the host has it. */
+  readonly vhostNet: boolean;
+}
+
+/** A way to carry frames between a pod's link and its NIC in the guest. */
+export interface Model extends ModelScope {
+  /** Has effects in the namespace, each in the ledger. */
+  connect(plan: NicPlan, context: ConnectContext, deadline: Deadline): Promise<AttachedNic>;
+}
+
+const models: readonly Model[] = [tcfilter, none];
+
+/** The model that `internetworking_model` names. */
+export function modelNamed(name: string): Model {
+  const model = models.find((one) => one.name === name);
+  if (model !== undefined) return model;
+  throw new TapirError({
+    code: Code.INVALID_ARGUMENT,
+    operation: "use",
+    object: `internetworking_model "${name}"`,
+    cause: "there is no such model",
+    hint: `use one of ${models.map((one) => `"${one.name}"`).join(", ")}`,
+  });
+}

@@ -1,0 +1,17 @@
+import { TapirError } from "../../sys/error.ts";
+import { Code } from "../../sys/status.ts";
+import type { Model } from "../model.ts";
+
+/** The pod's links stay in its namespace and the guest gets no NIC. */
+export const none: Model = {
+  name: "none",
+  serves: [],
+  async connect(plan) {
+    throw new TapirError({
+      code: Code.INTERNAL,
+      operation: "attach",
+      object: plan.name,
+      cause: 'internetworking_model "none" attaches nothing',
+    });
+  },
+};
