@@ -1,13 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { TapirError } from "../../sys/error.ts";
+import { readMounts } from "../../sys/inventory/mountinfo.ts";
 import { Code } from "../../sys/status.ts";
 import { type Containerd, startContainerd } from "./containerd.ts";
 import { type Crictl, crictl, type PodConfig } from "./crictl.ts";
-import { leftoverCgroups, removeLeftovers } from "./leftovers.ts";
+import { removeLeftovers } from "./leftovers.ts";
 import { makeNetns } from "./netns.ts";
 import { findBusybox, PAUSE_IMAGE, pauseImageArchive } from "./pause-image.ts";
 import { type RunResult, run, runOk } from "./run.ts";
@@ -28,6 +29,8 @@ export interface TestNode extends AsyncDisposable {
   readonly stateDirectory: string;
   /** A pod configuration of `configs/crictl` with a name and a cgroup of its own. */
   podConfig(name: string, change?: Partial<PodConfig>, file?: string): PodConfig;
+  /** Stops and removes every pod. */
+  removePods(deadline: Deadline): Promise<void>;
   /** Runs a command as if on the node: in its network namespace. */
   run(command: string, args: readonly string[], deadline: Deadline): Promise<RunResult>;
   /** Pings from the node; rejects when the deadline passes without an answer. */
@@ -61,6 +64,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
   undo.defer(() => rmSync(directory, { recursive: true, force: true }));
   const netns = undo.use(await makeNetns(mark));
   undo.defer(() => removeLeftovers(mark, deadlineIn(20_000, "remove leftovers")));
+  await prepareForPods(mark, netns.path, deadline);
   const cniConfDirectory = writeCni(directory, options.cni);
   const stateDirectory = join(directory, "tapir");
   const containerd = await startContainerd(
@@ -73,7 +77,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
       env: {
         TAPIR_TEST_NODE: mark,
         TAPIR_CONFIG: writeConfiguration(directory, stateDirectory, options.configuration),
-        PATH: `${PROJECT}/build/shim:${process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin"}`,
+        PATH: `${PROJECT}/build/shim:${process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin"}`,
         ...options.env,
       },
     },
@@ -84,7 +88,9 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     await containerd.stop(deadlineIn(20_000, "stop containerd")).catch(() => undefined);
   });
   const client = crictl(findCrictl(), containerd.socket, directory);
-  undo.defer(() => removePods(client));
+  undo.defer(() =>
+    removePods(client, deadlineIn(60_000, "remove the pods of a test node")).catch(() => undefined),
+  );
   const archive = join(directory, "pause.tar");
   writeFileSync(archive, pauseImageArchive(findBusybox(PROJECT)));
   const importArgs = ["--address", containerd.socket, "--namespace", "k8s.io", "images", "import", archive];
@@ -102,11 +108,11 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     crictl: client,
     stateDirectory,
     podConfig: (name, change = {}, file = "pod.json") => podConfig(mark, name, file, change),
+    removePods: (wait) => removePods(client, wait),
     run: runOnNode,
     ping: (address, wait, { payload } = {}) => ping(runOnNode, address, wait, payload),
     async [Symbol.asyncDispose]() {
       await owned.disposeAsync();
-      for (const path of leftoverCgroups(mark)) rmdirSync(path);
     },
   };
 }
@@ -121,6 +127,15 @@ function podConfig(mark: string, name: string, file: string, change: Partial<Pod
     // A cgroup that names the node: what is left of it can be told from a stranger's.
     linux: { ...base.linux, ...change.linux, cgroup_parent: `/${mark}` },
   };
+}
+
+/** Makes what the first pod would leave behind: bridge and parent cgroup. An inventory then shows what pods leave. */
+async function prepareForPods(mark: string, netns: string, deadline: Deadline): Promise<void> {
+  const bridge = ["link", "add", "tapir0", "address", "02:00:0a:58:00:01", "type", "bridge"];
+  await runOk({ command: "ip", args: bridge, netns, deadline });
+  await runOk({ command: "ip", args: ["link", "set", "tapir0", "up"], netns, deadline });
+  const hierarchies = readMounts().filter(({ type }) => type === "cgroup" || type === "cgroup2");
+  for (const target of new Set(hierarchies.map((mount) => mount.target))) mkdirSync(join(target, mark));
 }
 
 async function ping(
@@ -143,13 +158,10 @@ async function ping(
   throw new TapirError({ code: Code.UNAVAILABLE, operation: "ping", object: address, cause });
 }
 
-async function removePods(client: Crictl): Promise<void> {
-  const deadline = deadlineIn(60_000, "remove the pods of a test node");
-  // No answer means that a test stopped the daemon: what its pods leave is removed by their mark.
-  const ids = await client.pods(deadline.within(5_000, "list pods")).catch(() => []);
-  for (const id of ids) {
-    await client.stopp(id, deadline).catch(() => undefined);
-    await client.rmp(id, deadline).catch(() => undefined);
+async function removePods(client: Crictl, deadline: Deadline): Promise<void> {
+  for (const id of await client.pods(deadline)) {
+    await client.stopp(id, deadline);
+    await client.rmp(id, deadline);
   }
 }
 
@@ -160,7 +172,7 @@ function writeCni(directory: string, change: NodeOptions["cni"]): string {
     readFileSync(`${PROJECT}/configs/cni/10-tapir.conflist`, "utf8"),
   ) as CniConflist;
   const [bridge, ...others] = conflist.plugins;
-  const ipam = { ...(bridge?.["ipam"] as object), dataDir: join(directory, "cni-addresses") };
+  const ipam = { ...(bridge?.ipam as object), dataDir: join(directory, "cni-addresses") };
   const own = { ...conflist, plugins: [{ type: "bridge", ...bridge, ipam }, ...others] };
   writeFileSync(join(target, "10-tapir.conflist"), JSON.stringify(change?.(own) ?? own, null, 2));
   return target;
@@ -169,7 +181,7 @@ function writeCni(directory: string, change: NodeOptions["cni"]): string {
 function writeConfiguration(directory: string, stateDirectory: string, more = ""): string {
   const path = join(directory, "configuration.toml");
   mkdirSync(stateDirectory, { mode: 0o700 });
-  writeFileSync(path, `[shim]\nstate_dir = "${stateDirectory}"\n${more}`);
+  writeFileSync(path, `[runtime]\nstate_dir = "${stateDirectory}"\n${more}`);
   return path;
 }
 

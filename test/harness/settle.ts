@@ -1,0 +1,21 @@
+import { setTimeout } from "node:timers/promises";
+import type { Deadline } from "../../sys/deadline.ts";
+import { diffInventory, type Inventory } from "../../sys/inventory.ts";
+
+const PAUSE_MS = 100;
+
+/**
+ * The difference between `before` and what `take` finds, once there is none or the deadline is near. containerd, and
+ * the kernel for a network namespace, finish removing after they answered; no event tells about all of it.
+ */
+export async function settledDifference(
+  before: Inventory,
+  take: () => Promise<Inventory>,
+  deadline: Deadline,
+): Promise<string[]> {
+  for (;;) {
+    const difference = diffInventory(before, await take());
+    if (difference.length === 0 || deadline.remainingMs() < 2 * PAUSE_MS) return difference;
+    await setTimeout(PAUSE_MS);
+  }
+}

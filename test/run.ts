@@ -1,0 +1,74 @@
+import { dirname } from "node:path";
+import { renderReport, runChecks } from "../checks/check.ts";
+import { listSources } from "../checks/source.ts";
+import { runAva } from "./runner/ava.ts";
+import type { AvaLine } from "./runner/ava-output.ts";
+import { type PhaseResult, renderSummary, seconds } from "./runner/report.ts";
+import { missingRequirements } from "./runner/requirements.ts";
+import { type Selection, select } from "./runner/selection.ts";
+
+/**
+ * `npm test`: house checks, unit tests, integration tests. Arguments choose a part: `checks`, `unit`, `integration`,
+ * test files or folders. The very last line is `N passed, N failed`; the exit code is 0 when nothing failed.
+ */
+const root = dirname(import.meta.dirname);
+const print = (text: string): boolean => process.stdout.write(`${text}\n`);
+
+async function checksPhase(): Promise<PhaseResult> {
+  print("checks");
+  const startMs = performance.now();
+  const reports = await runChecks(root);
+  for (const report of reports) print(renderReport(report));
+  const failed = reports.filter(({ problems }) => problems.length > 0).length;
+  const durationMs = performance.now() - startMs;
+  return { name: "checks", passed: reports.length - failed, failed, skipped: 0, durationMs, slow: [] };
+}
+
+async function unitPhase(files: readonly string[]): Promise<PhaseResult> {
+  return avaPhase("unit", files, []);
+}
+
+/** One file after the other: each compares the machine before and after. */
+async function integrationPhase(files: readonly string[]): Promise<PhaseResult> {
+  const missing = missingRequirements();
+  if (missing.length > 0) {
+    print(["integration tests cannot run", ...missing.map((line) => `  ✘ ${line}`)].join("\n"));
+    return { name: "integration", passed: 0, failed: missing.length, skipped: 0, durationMs: 0, slow: [] };
+  }
+  return avaPhase("integration", files, ["--concurrency=1", "--timeout=5m"], (line) => {
+    if (line.kind === "passed") print(`  ✔ ${line.title}  ${seconds(line.durationMs)}`);
+    if (line.kind === "failed") print(`  ✘ ${line.title}`);
+  });
+}
+
+async function avaPhase(
+  name: string,
+  files: readonly string[],
+  options: readonly string[],
+  onLine?: (line: AvaLine) => void,
+): Promise<PhaseResult> {
+  print(`${name} tests (${files.length} files)`);
+  const startMs = performance.now();
+  const result = await runAva({ root, files, options, ...(onLine === undefined ? {} : { onLine }) });
+  const { passed, failed, skipped, slow } = result;
+  const durationMs = performance.now() - startMs;
+  if (failed > 0) print(result.output);
+  print(`  ${failed === 0 ? "✔" : "✘"} ${passed} passed, ${failed} failed in ${seconds(durationMs)}`);
+  return { name, passed, failed, skipped, durationMs, slow };
+}
+
+async function main(selection: Selection): Promise<void> {
+  const phases: PhaseResult[] = [];
+  if (selection.checks) phases.push(await checksPhase());
+  if (selection.unit.length > 0) phases.push(await unitPhase(selection.unit));
+  if (selection.integration.length > 0) phases.push(await integrationPhase(selection.integration));
+  process.stdout.write(renderSummary(phases));
+  process.exitCode = phases.some(({ failed }) => failed > 0) ? 1 : 0;
+}
+
+try {
+  await main(select(process.argv.slice(2), listSources(root)));
+} catch (thrown) {
+  print(`${thrown instanceof Error ? thrown.message : String(thrown)}\n\n0 passed, 1 failed`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,85 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import test from "ava";
+import { runAva } from "./ava.ts";
+import { countAva, readAvaLine } from "./ava-output.ts";
+import { type PhaseResult, renderSummary } from "./report.ts";
+import { select } from "./selection.ts";
+
+test("lines of ava's report are read", (t) => {
+  t.deepEqual(readAvaLine("  ✔ a › b (c)"), { kind: "passed", title: "a › b (c)", durationMs: 0 });
+  t.deepEqual(readAvaLine("  ✔ slow (301ms)"), { kind: "passed", title: "slow", durationMs: 301 });
+  t.deepEqual(readAvaLine("  ✔ very (1m 3.5s)"), { kind: "passed", title: "very", durationMs: 63_500 });
+  t.deepEqual(readAvaLine("  ✘ [fail]: x › bad"), { kind: "failed", title: "x › bad" });
+  t.is(readAvaLine("  ✘ a.test.ts exited with a non-zero exit code: 3").kind, "failed");
+  t.is(readAvaLine("  - [skip] later").kind, "skipped");
+  t.is(readAvaLine("    ℹ hello").kind, "other");
+  t.is(readAvaLine("✔ printed by a test").kind, "other");
+});
+
+test("the exit code has the last word", (t) => {
+  const good = readAvaLine("  ✔ a");
+  const bad = readAvaLine("  ✘ [fail]: b");
+  t.deepEqual(countAva([good, good], 0), { passed: 2, failed: 0, skipped: 0 });
+  t.deepEqual(countAva([good, bad], 1), { passed: 1, failed: 1, skipped: 0 });
+  t.is(countAva([good], 1).failed, 1);
+  t.is(countAva([good], null).failed, 1);
+  t.is(countAva([], 0).failed, 1);
+});
+
+const paths = ["a/x.ts", "a/x.test.ts", "a/b/y.test.ts", "test/pod/z.test.ts", "test/runner/r.test.ts"];
+
+test("everything, a part, a file, a folder", (t) => {
+  const unit = ["a/x.test.ts", "a/b/y.test.ts", "test/runner/r.test.ts"];
+  t.deepEqual(select([], paths), { checks: true, unit, integration: ["test/pod/z.test.ts"] });
+  t.deepEqual(select(["unit"], paths), { checks: false, unit, integration: [] });
+  t.deepEqual(select(["checks"], paths), { checks: true, unit: [], integration: [] });
+  t.deepEqual(select(["./a/b/", "a/b/y.test.ts", "test/pod"], paths), {
+    checks: false,
+    unit: ["a/b/y.test.ts"],
+    integration: ["test/pod/z.test.ts"],
+  });
+  t.throws(() => select(["a/x.ts"], paths), { message: /no test is called "a\/x.ts"/ });
+});
+
+test("the summary ends with the count", (t) => {
+  const phase: PhaseResult = { name: "unit", passed: 2, failed: 1, skipped: 0, durationMs: 1500, slow: [] };
+  const slow = [
+    { title: "quick", durationMs: 10 },
+    { title: "slow", durationMs: 2000 },
+  ];
+  const lines = renderSummary([phase, { ...phase, name: "more", failed: 0, slow }]).split("\n");
+  t.is(lines.at(-2), "4 passed, 1 failed");
+  t.true(lines.includes("     2.0 s  slow"));
+  t.false(lines.some((line) => line.includes("quick")));
+});
+
+test("a real ava: passing, failing, crashing and hanging files are all counted", async (t) => {
+  const root = mkdtempSync(join(tmpdir(), "tapir-runner-"));
+  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  const modules = join(dirname(dirname(import.meta.dirname)), "node_modules");
+  symlinkSync(modules, join(root, "node_modules"));
+  // ava looks for its configuration up to the next repository.
+  mkdirSync(join(root, ".git"));
+  mkdirSync(join(root, "x"));
+  const files = {
+    "package.json":
+      '{"type": "module", "ava": {"extensions": ["ts"], "files": ["**/*.test.ts"], "workerThreads": false}}',
+    "x/good.test.ts": 'import test from "ava";\ntest("good", (t) => t.pass());\n',
+    "x/bad.test.ts":
+      'import test from "ava";\ntest("bad", (t) => t.is(1, 2));\ntest("fine", (t) => t.pass());\n',
+    "x/crash.test.ts": 'import test from "ava";\nimport "./missing.ts";\ntest("never", (t) => t.pass());\n',
+    "x/hang.test.ts":
+      'import test from "ava";\ntest("hang", () => new Promise((r) => setTimeout(r, 60000)));\n',
+    "x/empty.test.ts": "export {};\n",
+  };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(root, name), text);
+  const run = (names: readonly string[]) =>
+    runAva({ root, files: names.map((name) => `x/${name}.test.ts`), options: ["--timeout=2s"] });
+  const [good, faulty] = await Promise.all([run(["good"]), run(["good", "bad", "crash", "hang", "empty"])]);
+  t.deepEqual([good.passed, good.failed], [1, 0], good.output);
+  t.is(faulty.passed, 2, faulty.output);
+  t.is(faulty.failed, 4, faulty.output);
+  t.regex(faulty.output, /missing\.ts/);
+});

@@ -1,0 +1,43 @@
+import { isTest } from "../../checks/source.ts";
+
+/** What a run of `npm test` does. */
+export interface Selection {
+  readonly checks: boolean;
+  readonly unit: readonly string[];
+  readonly integration: readonly string[];
+}
+
+/** Tests of the test tools themselves: they need no containerd. */
+const toolFolders = ["test/runner/", "test/fakes/", "test/harness/"];
+
+const isIntegration = (path: string): boolean =>
+  path.startsWith("test/") && !toolFolders.some((folder) => path.startsWith(folder));
+
+/**
+ * Picks from all files what the arguments name: nothing for everything, `checks`, `unit`, `integration`, or
+ * files and folders. Throws a sentence for an argument that names nothing.
+ */
+export function select(args: readonly string[], paths: readonly string[]): Selection {
+  const tests = paths.filter(isTest);
+  const unit = tests.filter((path) => !isIntegration(path));
+  const integration = tests.filter(isIntegration);
+  const words = args.length === 0 ? ["checks", "unit", "integration"] : args;
+  const wanted = new Set<string>();
+  for (const word of words) {
+    const found = { checks: [], unit, integration }[word] ?? below(word, tests);
+    if (found.length === 0 && word !== "checks" && args.length > 0) {
+      throw new Error(`no test is called "${word}"; use checks, unit, integration, a test file or a folder`);
+    }
+    for (const path of found) wanted.add(path);
+  }
+  return {
+    checks: words.includes("checks"),
+    unit: unit.filter((path) => wanted.has(path)),
+    integration: integration.filter((path) => wanted.has(path)),
+  };
+}
+
+function below(word: string, tests: readonly string[]): readonly string[] {
+  const path = word.replace(/^\.\//, "").replace(/\/$/, "");
+  return tests.filter((file) => file === path || file.startsWith(`${path}/`));
+}
