@@ -6,6 +6,18 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import {
+  type CallOptions,
+  type ChannelCredentials,
+  Client,
+  type ClientOptions,
+  type ClientUnaryCall,
+  type handleUnaryCall,
+  makeGenericClientConstructor,
+  type Metadata,
+  type ServiceError,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
 
 export const protobufPackage = "tapir.agent.v1";
 
@@ -2584,107 +2596,327 @@ export const ListNeighborsResponse: MessageFns<ListNeighborsResponse> = {
  * Errors: gRPC status codes; trailing metadata `tapir-operation`, `tapir-object` and `tapir-errno`
  * carry what failed, on what, and the errno name (see agent/status.ts).
  */
-export type AgentDefinition = typeof AgentDefinition;
-export const AgentDefinition = {
-  name: "Agent",
-  fullName: "tapir.agent.v1.Agent",
-  methods: {
-    /** Answers as soon as the agent serves. */
-    check: {
-      name: "Check",
-      requestType: CheckRequest as typeof CheckRequest,
-      requestStream: false,
-      responseType: CheckResponse as typeof CheckResponse,
-      responseStream: false,
-      options: {},
-    },
-    getVersion: {
-      name: "GetVersion",
-      requestType: GetVersionRequest as typeof GetVersionRequest,
-      requestStream: false,
-      responseType: GetVersionResponse as typeof GetVersionResponse,
-      responseStream: false,
-      options: {},
-    },
-    getGuestDetails: {
-      name: "GetGuestDetails",
-      requestType: GetGuestDetailsRequest as typeof GetGuestDetailsRequest,
-      requestStream: false,
-      responseType: GetGuestDetailsResponse as typeof GetGuestDetailsResponse,
-      responseStream: false,
-      options: {},
-    },
-    /** Makes the guest this pod's guest: hostname, DNS, time, entropy and the whole network in one round trip. */
-    createSandbox: {
-      name: "CreateSandbox",
-      requestType: CreateSandboxRequest as typeof CreateSandboxRequest,
-      requestStream: false,
-      responseType: CreateSandboxResponse as typeof CreateSandboxResponse,
-      responseStream: false,
-      options: {},
-    },
-    /** Undoes CreateSandbox: network removed; with `power_off` the guest turns itself off after the answer. */
-    destroySandbox: {
-      name: "DestroySandbox",
-      requestType: DestroySandboxRequest as typeof DestroySandboxRequest,
-      requestStream: false,
-      responseType: DestroySandboxResponse as typeof DestroySandboxResponse,
-      responseStream: false,
-      options: {},
-    },
-    /** Brings one interface, found by `mac`, to the wanted state: what is there and not wanted goes. */
-    updateInterface: {
-      name: "UpdateInterface",
-      requestType: UpdateInterfaceRequest as typeof UpdateInterfaceRequest,
-      requestStream: false,
-      responseType: UpdateInterfaceResponse as typeof UpdateInterfaceResponse,
-      responseStream: false,
-      options: {},
-    },
-    /** Brings the guest's route set to the wanted one; kernel-made routes are left alone. */
-    updateRoutes: {
-      name: "UpdateRoutes",
-      requestType: UpdateRoutesRequest as typeof UpdateRoutesRequest,
-      requestStream: false,
-      responseType: UpdateRoutesResponse as typeof UpdateRoutesResponse,
-      responseStream: false,
-      options: {},
-    },
-    /** Adds or replaces neighbour entries (ARP and NDP). */
-    addARPNeighbors: {
-      name: "AddARPNeighbors",
-      requestType: AddARPNeighborsRequest as typeof AddARPNeighborsRequest,
-      requestStream: false,
-      responseType: AddARPNeighborsResponse as typeof AddARPNeighborsResponse,
-      responseStream: false,
-      options: {},
-    },
-    listInterfaces: {
-      name: "ListInterfaces",
-      requestType: ListInterfacesRequest as typeof ListInterfacesRequest,
-      requestStream: false,
-      responseType: ListInterfacesResponse as typeof ListInterfacesResponse,
-      responseStream: false,
-      options: {},
-    },
-    listRoutes: {
-      name: "ListRoutes",
-      requestType: ListRoutesRequest as typeof ListRoutesRequest,
-      requestStream: false,
-      responseType: ListRoutesResponse as typeof ListRoutesResponse,
-      responseStream: false,
-      options: {},
-    },
-    listNeighbors: {
-      name: "ListNeighbors",
-      requestType: ListNeighborsRequest as typeof ListNeighborsRequest,
-      requestStream: false,
-      responseType: ListNeighborsResponse as typeof ListNeighborsResponse,
-      responseStream: false,
-      options: {},
-    },
+export type AgentService = typeof AgentService;
+export const AgentService = {
+  /** Answers as soon as the agent serves. */
+  check: {
+    path: "/tapir.agent.v1.Agent/Check" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CheckRequest): Buffer => Buffer.from(CheckRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CheckRequest => CheckRequest.decode(value),
+    responseSerialize: (value: CheckResponse): Buffer => Buffer.from(CheckResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CheckResponse => CheckResponse.decode(value),
+  },
+  getVersion: {
+    path: "/tapir.agent.v1.Agent/GetVersion" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetVersionRequest): Buffer => Buffer.from(GetVersionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetVersionRequest => GetVersionRequest.decode(value),
+    responseSerialize: (value: GetVersionResponse): Buffer => Buffer.from(GetVersionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetVersionResponse => GetVersionResponse.decode(value),
+  },
+  getGuestDetails: {
+    path: "/tapir.agent.v1.Agent/GetGuestDetails" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetGuestDetailsRequest): Buffer =>
+      Buffer.from(GetGuestDetailsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetGuestDetailsRequest => GetGuestDetailsRequest.decode(value),
+    responseSerialize: (value: GetGuestDetailsResponse): Buffer =>
+      Buffer.from(GetGuestDetailsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetGuestDetailsResponse => GetGuestDetailsResponse.decode(value),
+  },
+  /** Makes the guest this pod's guest: hostname, DNS, time, entropy and the whole network in one round trip. */
+  createSandbox: {
+    path: "/tapir.agent.v1.Agent/CreateSandbox" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CreateSandboxRequest): Buffer => Buffer.from(CreateSandboxRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CreateSandboxRequest => CreateSandboxRequest.decode(value),
+    responseSerialize: (value: CreateSandboxResponse): Buffer =>
+      Buffer.from(CreateSandboxResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CreateSandboxResponse => CreateSandboxResponse.decode(value),
+  },
+  /** Undoes CreateSandbox: network removed; with `power_off` the guest turns itself off after the answer. */
+  destroySandbox: {
+    path: "/tapir.agent.v1.Agent/DestroySandbox" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DestroySandboxRequest): Buffer =>
+      Buffer.from(DestroySandboxRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DestroySandboxRequest => DestroySandboxRequest.decode(value),
+    responseSerialize: (value: DestroySandboxResponse): Buffer =>
+      Buffer.from(DestroySandboxResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DestroySandboxResponse => DestroySandboxResponse.decode(value),
+  },
+  /** Brings one interface, found by `mac`, to the wanted state: what is there and not wanted goes. */
+  updateInterface: {
+    path: "/tapir.agent.v1.Agent/UpdateInterface" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UpdateInterfaceRequest): Buffer =>
+      Buffer.from(UpdateInterfaceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UpdateInterfaceRequest => UpdateInterfaceRequest.decode(value),
+    responseSerialize: (value: UpdateInterfaceResponse): Buffer =>
+      Buffer.from(UpdateInterfaceResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UpdateInterfaceResponse => UpdateInterfaceResponse.decode(value),
+  },
+  /** Brings the guest's route set to the wanted one; kernel-made routes are left alone. */
+  updateRoutes: {
+    path: "/tapir.agent.v1.Agent/UpdateRoutes" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UpdateRoutesRequest): Buffer => Buffer.from(UpdateRoutesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UpdateRoutesRequest => UpdateRoutesRequest.decode(value),
+    responseSerialize: (value: UpdateRoutesResponse): Buffer =>
+      Buffer.from(UpdateRoutesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UpdateRoutesResponse => UpdateRoutesResponse.decode(value),
+  },
+  /** Adds or replaces neighbour entries (ARP and NDP). */
+  addArpNeighbors: {
+    path: "/tapir.agent.v1.Agent/AddARPNeighbors" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AddARPNeighborsRequest): Buffer =>
+      Buffer.from(AddARPNeighborsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AddARPNeighborsRequest => AddARPNeighborsRequest.decode(value),
+    responseSerialize: (value: AddARPNeighborsResponse): Buffer =>
+      Buffer.from(AddARPNeighborsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AddARPNeighborsResponse => AddARPNeighborsResponse.decode(value),
+  },
+  listInterfaces: {
+    path: "/tapir.agent.v1.Agent/ListInterfaces" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListInterfacesRequest): Buffer =>
+      Buffer.from(ListInterfacesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListInterfacesRequest => ListInterfacesRequest.decode(value),
+    responseSerialize: (value: ListInterfacesResponse): Buffer =>
+      Buffer.from(ListInterfacesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListInterfacesResponse => ListInterfacesResponse.decode(value),
+  },
+  listRoutes: {
+    path: "/tapir.agent.v1.Agent/ListRoutes" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListRoutesRequest): Buffer => Buffer.from(ListRoutesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListRoutesRequest => ListRoutesRequest.decode(value),
+    responseSerialize: (value: ListRoutesResponse): Buffer => Buffer.from(ListRoutesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListRoutesResponse => ListRoutesResponse.decode(value),
+  },
+  listNeighbors: {
+    path: "/tapir.agent.v1.Agent/ListNeighbors" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListNeighborsRequest): Buffer => Buffer.from(ListNeighborsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListNeighborsRequest => ListNeighborsRequest.decode(value),
+    responseSerialize: (value: ListNeighborsResponse): Buffer =>
+      Buffer.from(ListNeighborsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListNeighborsResponse => ListNeighborsResponse.decode(value),
   },
 } as const;
+
+export interface AgentServer extends UntypedServiceImplementation {
+  /** Answers as soon as the agent serves. */
+  check: handleUnaryCall<CheckRequest, CheckResponse>;
+  getVersion: handleUnaryCall<GetVersionRequest, GetVersionResponse>;
+  getGuestDetails: handleUnaryCall<GetGuestDetailsRequest, GetGuestDetailsResponse>;
+  /** Makes the guest this pod's guest: hostname, DNS, time, entropy and the whole network in one round trip. */
+  createSandbox: handleUnaryCall<CreateSandboxRequest, CreateSandboxResponse>;
+  /** Undoes CreateSandbox: network removed; with `power_off` the guest turns itself off after the answer. */
+  destroySandbox: handleUnaryCall<DestroySandboxRequest, DestroySandboxResponse>;
+  /** Brings one interface, found by `mac`, to the wanted state: what is there and not wanted goes. */
+  updateInterface: handleUnaryCall<UpdateInterfaceRequest, UpdateInterfaceResponse>;
+  /** Brings the guest's route set to the wanted one; kernel-made routes are left alone. */
+  updateRoutes: handleUnaryCall<UpdateRoutesRequest, UpdateRoutesResponse>;
+  /** Adds or replaces neighbour entries (ARP and NDP). */
+  addArpNeighbors: handleUnaryCall<AddARPNeighborsRequest, AddARPNeighborsResponse>;
+  listInterfaces: handleUnaryCall<ListInterfacesRequest, ListInterfacesResponse>;
+  listRoutes: handleUnaryCall<ListRoutesRequest, ListRoutesResponse>;
+  listNeighbors: handleUnaryCall<ListNeighborsRequest, ListNeighborsResponse>;
+}
+
+export interface AgentClient extends Client {
+  /** Answers as soon as the agent serves. */
+  check(
+    request: CheckRequest,
+    callback: (error: ServiceError | null, response: CheckResponse) => void,
+  ): ClientUnaryCall;
+  check(
+    request: CheckRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CheckResponse) => void,
+  ): ClientUnaryCall;
+  check(
+    request: CheckRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CheckResponse) => void,
+  ): ClientUnaryCall;
+  getVersion(
+    request: GetVersionRequest,
+    callback: (error: ServiceError | null, response: GetVersionResponse) => void,
+  ): ClientUnaryCall;
+  getVersion(
+    request: GetVersionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetVersionResponse) => void,
+  ): ClientUnaryCall;
+  getVersion(
+    request: GetVersionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetVersionResponse) => void,
+  ): ClientUnaryCall;
+  getGuestDetails(
+    request: GetGuestDetailsRequest,
+    callback: (error: ServiceError | null, response: GetGuestDetailsResponse) => void,
+  ): ClientUnaryCall;
+  getGuestDetails(
+    request: GetGuestDetailsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetGuestDetailsResponse) => void,
+  ): ClientUnaryCall;
+  getGuestDetails(
+    request: GetGuestDetailsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetGuestDetailsResponse) => void,
+  ): ClientUnaryCall;
+  /** Makes the guest this pod's guest: hostname, DNS, time, entropy and the whole network in one round trip. */
+  createSandbox(
+    request: CreateSandboxRequest,
+    callback: (error: ServiceError | null, response: CreateSandboxResponse) => void,
+  ): ClientUnaryCall;
+  createSandbox(
+    request: CreateSandboxRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CreateSandboxResponse) => void,
+  ): ClientUnaryCall;
+  createSandbox(
+    request: CreateSandboxRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CreateSandboxResponse) => void,
+  ): ClientUnaryCall;
+  /** Undoes CreateSandbox: network removed; with `power_off` the guest turns itself off after the answer. */
+  destroySandbox(
+    request: DestroySandboxRequest,
+    callback: (error: ServiceError | null, response: DestroySandboxResponse) => void,
+  ): ClientUnaryCall;
+  destroySandbox(
+    request: DestroySandboxRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DestroySandboxResponse) => void,
+  ): ClientUnaryCall;
+  destroySandbox(
+    request: DestroySandboxRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DestroySandboxResponse) => void,
+  ): ClientUnaryCall;
+  /** Brings one interface, found by `mac`, to the wanted state: what is there and not wanted goes. */
+  updateInterface(
+    request: UpdateInterfaceRequest,
+    callback: (error: ServiceError | null, response: UpdateInterfaceResponse) => void,
+  ): ClientUnaryCall;
+  updateInterface(
+    request: UpdateInterfaceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UpdateInterfaceResponse) => void,
+  ): ClientUnaryCall;
+  updateInterface(
+    request: UpdateInterfaceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UpdateInterfaceResponse) => void,
+  ): ClientUnaryCall;
+  /** Brings the guest's route set to the wanted one; kernel-made routes are left alone. */
+  updateRoutes(
+    request: UpdateRoutesRequest,
+    callback: (error: ServiceError | null, response: UpdateRoutesResponse) => void,
+  ): ClientUnaryCall;
+  updateRoutes(
+    request: UpdateRoutesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UpdateRoutesResponse) => void,
+  ): ClientUnaryCall;
+  updateRoutes(
+    request: UpdateRoutesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UpdateRoutesResponse) => void,
+  ): ClientUnaryCall;
+  /** Adds or replaces neighbour entries (ARP and NDP). */
+  addArpNeighbors(
+    request: AddARPNeighborsRequest,
+    callback: (error: ServiceError | null, response: AddARPNeighborsResponse) => void,
+  ): ClientUnaryCall;
+  addArpNeighbors(
+    request: AddARPNeighborsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AddARPNeighborsResponse) => void,
+  ): ClientUnaryCall;
+  addArpNeighbors(
+    request: AddARPNeighborsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AddARPNeighborsResponse) => void,
+  ): ClientUnaryCall;
+  listInterfaces(
+    request: ListInterfacesRequest,
+    callback: (error: ServiceError | null, response: ListInterfacesResponse) => void,
+  ): ClientUnaryCall;
+  listInterfaces(
+    request: ListInterfacesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListInterfacesResponse) => void,
+  ): ClientUnaryCall;
+  listInterfaces(
+    request: ListInterfacesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListInterfacesResponse) => void,
+  ): ClientUnaryCall;
+  listRoutes(
+    request: ListRoutesRequest,
+    callback: (error: ServiceError | null, response: ListRoutesResponse) => void,
+  ): ClientUnaryCall;
+  listRoutes(
+    request: ListRoutesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListRoutesResponse) => void,
+  ): ClientUnaryCall;
+  listRoutes(
+    request: ListRoutesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListRoutesResponse) => void,
+  ): ClientUnaryCall;
+  listNeighbors(
+    request: ListNeighborsRequest,
+    callback: (error: ServiceError | null, response: ListNeighborsResponse) => void,
+  ): ClientUnaryCall;
+  listNeighbors(
+    request: ListNeighborsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListNeighborsResponse) => void,
+  ): ClientUnaryCall;
+  listNeighbors(
+    request: ListNeighborsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListNeighborsResponse) => void,
+  ): ClientUnaryCall;
+}
+
+export const AgentClient = makeGenericClientConstructor(AgentService, "tapir.agent.v1.Agent") as unknown as {
+  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): AgentClient;
+  service: typeof AgentService;
+  serviceName: string;
+};
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
