@@ -4,12 +4,17 @@ import { wrapError } from "./error.ts";
 const NETLINK_KOBJECT_UEVENT = 15;
 /** Group 1: the kernel's own events (2 is udev's). */
 const KERNEL_GROUP = 1;
+const BUFFER_BYTES = 1 << 18;
 
 /** Calls `listener` for each event of the kernel's device model (ACTION@devpath) until disposed. */
 export function watchUevents(listener: (event: string) => void): Disposable {
   let socket: RawNetlinkSocket;
   try {
-    socket = new RawNetlinkSocket(NETLINK_KOBJECT_UEVENT, { localGroups: KERNEL_GROUP });
+    socket = new RawNetlinkSocket(NETLINK_KOBJECT_UEVENT, {
+      localGroups: KERNEL_GROUP,
+      recvBufferSize: BUFFER_BYTES,
+      sendBufferSize: BUFFER_BYTES,
+    });
   } catch (error) {
     throw wrapError(error, { operation: "watch", object: "kernel device events" });
   }

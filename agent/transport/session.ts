@@ -25,7 +25,10 @@ export function createSession(port: SessionPort, onResume: () => void, onEnd: ()
   const flush = (): void => {
     while (unwritten !== undefined) {
       const count = port.write(unwritten.bytes);
-      if (count === -1) return port.waitForRoom();
+      if (count === -1) {
+        port.waitForRoom();
+        return;
+      }
       if (count < unwritten.bytes.length) {
         unwritten.bytes = unwritten.bytes.subarray(count);
         continue;

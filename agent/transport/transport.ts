@@ -69,7 +69,10 @@ export async function serveSessions(port: Port, accept: (stream: Duplex) => void
     while (!held) {
       const count = port.read(buffer);
       if (count === -1) return;
-      if (count === 0) return finish();
+      if (count === 0) {
+        finish();
+        return;
+      }
       const chunk = Buffer.from(buffer.subarray(0, count));
       if (startsWithPreface(chunk) && (current === undefined || current.frames.reached)) {
         finish();

@@ -1,0 +1,25 @@
+import type { CreateSandboxRequest } from "../../proto/gen/tapir/agent/v1/agent.ts";
+import { setClock } from "./clock.ts";
+import { addEntropy, freshRandom } from "./entropy.ts";
+import { writeFiles } from "./files.ts";
+import { setHostname } from "./hostname.ts";
+
+/** Scope of an address that only counts on its link. */
+const LINK_SCOPE = 253;
+
+/**
+ * Makes this guest, which may be one of many clones, the one of this pod: clock, entropy, machine id, names.
+ * `arrived` is the monotonic time (hrtime) at which the request, and with it the host's clock, came in.
+ */
+export function becomePod(request: CreateSandboxRequest, arrived: bigint): void {
+  const { hostname, dns, unixTimeNanoseconds, entropy, interfaces } = request;
+  setClock(unixTimeNanoseconds, arrived);
+  // Before anything is drawn from the pool.
+  addEntropy(entropy);
+  setHostname(hostname);
+  const addresses = interfaces
+    .flatMap((one) => one.addresses)
+    .filter(({ scope }) => scope < LINK_SCOPE)
+    .map(({ address }) => address);
+  writeFiles({ hostname, addresses, dns, machineId: freshRandom(16).toString("hex") });
+}

@@ -1,0 +1,13 @@
+import { check, libc } from "../../sys/libc.ts";
+
+const CLOCK_REALTIME = 0;
+const SECOND = 1_000_000_000n;
+
+/** Sets the wall clock (clock_settime(2)) to `unixNanoseconds`, the time that it was at `atMonotonic` (hrtime). */
+export function setClock(unixNanoseconds: bigint, atMonotonic: bigint): void {
+  const now = unixNanoseconds + (process.hrtime.bigint() - atMonotonic);
+  const timespec = Buffer.alloc(16);
+  timespec.writeBigInt64LE(now / SECOND, 0);
+  timespec.writeBigInt64LE(now % SECOND, 8);
+  check(libc.clock_settime(CLOCK_REALTIME, timespec), "set", "the guest's clock");
+}

@@ -1,0 +1,134 @@
+import type { Interface } from "../../proto/gen/tapir/agent/v1/agent.ts";
+import type { Deadline } from "../../sys/deadline.ts";
+import { errnoOf, reasonOf, TapirError } from "../../sys/error.ts";
+import { deleteAddress, listAddresses, replaceAddress } from "../../sys/netlink/address.ts";
+import { type LinkChange, listLinks, setLink } from "../../sys/netlink/link.ts";
+import { type Address, IFF, type Link } from "../../sys/netlink/records.ts";
+import { waitForLink } from "../../sys/netlink/wait-link.ts";
+import { Code } from "../../sys/status.ts";
+import { addressDifference } from "./address-difference.ts";
+import { fromAddress, toInterface } from "./message.ts";
+import type { Network } from "./network.ts";
+import { renames } from "./rename.ts";
+
+const ETHERNET = 1;
+
+/** Every NIC of the guest with its addresses, as the kernel has them. */
+export async function listInterfaces(network: Network, deadline: Deadline): Promise<Interface[]> {
+  const [links, addresses] = await Promise.all([
+    listLinks(network.socket, deadline),
+    listAddresses(network.socket, deadline),
+  ]);
+  return links.filter(isNic).map((link) => toInterface(link, addresses));
+}
+
+/**
+ * Brings the NICs with the wanted MACs to the wanted state: name, MTU, queue length, flags, addresses; what is
+ * there and not wanted goes. NICs that do not exist yet are waited for until `linkDeadline`.
+ */
+export async function applyInterfaces(
+  network: Network,
+  wanted: readonly Interface[],
+  linkDeadline: Deadline,
+  deadline: Deadline,
+): Promise<void> {
+  const nics: { link: Link; wanted: Interface }[] = [];
+  for (const one of wanted) nics.push({ link: await findNic(network, one.mac, linkDeadline), wanted: one });
+  const links = await listLinks(network.socket, deadline);
+  const names = new Map(nics.map(({ link, wanted: { name } }) => [link.index, name]));
+  for (const { index, from, to } of renames(links, names)) {
+    const link = { index, name: from };
+    // The kernel renames only what is down (before 6.2).
+    await setLink(network.socket, link, { up: false }, deadline);
+    await setLink(network.socket, link, { name: to }, deadline);
+  }
+  for (const nic of nics) await applyLink(network, nic.link, nic.wanted, deadline);
+  const addresses = await listAddresses(network.socket, deadline);
+  for (const nic of nics) {
+    const own = addresses.filter(({ index }) => index === nic.link.index);
+    await applyAddresses(network, nic.link, own, nic.wanted, deadline);
+  }
+}
+
+/** Takes NICs out of use: every one that `isGone`. Addresses and routes go with it. */
+export async function clearInterfaces(
+  network: Network,
+  isGone: (link: Link) => boolean,
+  deadline: Deadline,
+): Promise<void> {
+  const { socket } = network;
+  const links = (await listLinks(socket, deadline)).filter((link) => isNic(link) && isGone(link));
+  for (const link of links) await setLink(socket, link, { up: false }, deadline);
+  for (const address of await listAddresses(socket, deadline)) {
+    if (links.some(({ index }) => index === address.index)) await removeAddress(network, address, deadline);
+  }
+}
+
+export function isNic(link: Link): boolean {
+  return link.type === ETHERNET && (link.flags & IFF.LOOPBACK) === 0;
+}
+
+async function findNic(network: Network, mac: string, deadline: Deadline): Promise<Link> {
+  try {
+    const { netns } = network;
+    return await waitForLink((link) => isNic(link) && link.mac === mac, deadline, { netns });
+  } catch (error) {
+    throw new TapirError({
+      code: deadline.signal.aborted ? Code.DEADLINE_EXCEEDED : Code.UNKNOWN,
+      operation: "find",
+      object: `network interface with MAC ${mac}`,
+      cause: deadline.signal.aborted ? `it did not appear in time (${reasonOf(error)})` : error,
+    });
+  }
+}
+
+async function applyLink(network: Network, link: Link, wanted: Interface, deadline: Deadline): Promise<void> {
+  const named = { index: link.index, name: wanted.name };
+  try {
+    // Before it goes up: the kernel would make a link-local address that nobody asked for.
+    await setLink(network.socket, named, { addressGeneration: "none" }, deadline);
+  } catch (error) {
+    // A link without IPv6 (switched off, or an MTU below 1280) makes none.
+    if (errnoOf(error) !== "EAFNOSUPPORT") throw error;
+  }
+  const change: LinkChange = {
+    mtu: wanted.mtu,
+    ...(wanted.txQueueLength === 0 ? {} : { txQueueLength: wanted.txQueueLength }),
+    up: wanted.up,
+    flags: {
+      value:
+        (wanted.noArp ? IFF.NOARP : 0) |
+        (wanted.promiscuous ? IFF.PROMISC : 0) |
+        (wanted.allMulticast ? IFF.ALLMULTI : 0) |
+        (wanted.multicast ? IFF.MULTICAST : 0),
+      mask: IFF.NOARP | IFF.PROMISC | IFF.ALLMULTI | IFF.MULTICAST,
+    },
+  };
+  await setLink(network.socket, named, change, deadline);
+}
+
+async function applyAddresses(
+  network: Network,
+  link: Link,
+  current: readonly Address[],
+  wanted: Interface,
+  deadline: Deadline,
+): Promise<void> {
+  const goal = wanted.addresses.map((address) => fromAddress(address, link.index));
+  const { gone, added, changed } = addressDifference(current, goal);
+  for (const address of [...gone, ...changed.map(({ from }) => from)]) {
+    await removeAddress(network, address, deadline);
+  }
+  for (const address of [...added, ...changed.map(({ to }) => to)]) {
+    await replaceAddress(network.socket, address, deadline);
+  }
+}
+
+/** An address that is gone meanwhile (with its primary, with its link going down) is what was wanted. */
+async function removeAddress(network: Network, address: Address, deadline: Deadline): Promise<void> {
+  try {
+    await deleteAddress(network.socket, address, deadline);
+  } catch (error) {
+    if (errnoOf(error) !== "EADDRNOTAVAIL") throw error;
+  }
+}

@@ -1,0 +1,68 @@
+import type { Route } from "../../sys/netlink/records.ts";
+import { RT_TABLE, RTN, RTPROT } from "../../sys/netlink/records.ts";
+import { difference } from "./difference.ts";
+
+/** Which routes go and which come, each in the order in which the kernel takes them. */
+export interface RoutePlan {
+  readonly remove: readonly Route[];
+  readonly add: readonly Route[];
+}
+
+/** Metric that the kernel gives an IPv6 route without one (IP6_RT_PRIO_USER). */
+const IPV6_METRIC = 1024;
+
+/**
+ * The steps from `current` to `wanted`. Routes that the kernel made with an address (protocol kernel) stay when
+ * nobody wants them, and are content enough when somebody does.
+ */
+export function routePlan(current: readonly Route[], wanted: readonly Route[]): RoutePlan {
+  const plan = difference(current.filter(isOurs), wanted.map(asListed), keyOf, isSame);
+  const replaced = plan.changed.map(({ from }) => from);
+  const gone = plan.gone.filter((route) => route.protocol !== RTPROT.KERNEL);
+  return {
+    remove: [...gone, ...replaced].sort((a, b) => rank(b) - rank(a)),
+    add: [...plan.added, ...plan.changed.map(({ to }) => to)].sort((a, b) => rank(a) - rank(b)),
+  };
+}
+
+/** The local table and the multicast route of each IPv6 link are the kernel's alone. */
+export function isOurs(route: Pick<Route, "table" | "destination">): boolean {
+  return route.table !== RT_TABLE.LOCAL && route.destination !== "ff00::/8";
+}
+
+/** Connected first, then gateways that need no route, then gateways that do: each finds its way when it comes. */
+function rank(route: Route): number {
+  const hops = route.nextHops.length > 0 ? route.nextHops : [route];
+  if (hops.every((hop) => hop.gateway === undefined)) return 0;
+  return hops.every((hop) => hop.gateway === undefined || hop.onLink) ? 1 : 2;
+}
+
+function keyOf(route: Route): string {
+  const { family, destination, metric, table } = route;
+  return `${family} ${destination} ${metric} ${table}`;
+}
+
+/** The wanted route as the kernel will list it. */
+function asListed(route: Route): Route {
+  if (route.family === 4) return { ...route, preference: undefined };
+  const metric = route.metric === 0 ? IPV6_METRIC : route.metric;
+  return { ...route, scope: 0, metric, preference: route.preference ?? 0 };
+}
+
+function isSame(current: Route, wanted: Route): boolean {
+  if (current.protocol === RTPROT.KERNEL && wanted.protocol === RTPROT.KERNEL) {
+    return current.index === wanted.index && current.type === wanted.type;
+  }
+  return contentOf(current) === contentOf(wanted);
+}
+
+function contentOf(route: Route): string {
+  const { gateway, index, source, scope, protocol, type, onLink, preference } = route;
+  const device = type === RTN.UNICAST ? index : 0;
+  const hops = route.nextHops.map((hop) => [hop.gateway ?? "", hop.index, hop.weight, hop.onLink]);
+  const metrics = Object.entries(route.metrics)
+    .filter(([, value]) => value !== 0)
+    .sort(([a], [b]) => Number(a) - Number(b));
+  const rest = [source ?? "", scope, protocol, type, onLink, preference ?? 0];
+  return JSON.stringify([gateway ?? "", device, ...rest, metrics, hops]);
+}

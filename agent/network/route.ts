@@ -1,0 +1,37 @@
+import type { Route } from "../../proto/gen/tapir/agent/v1/agent.ts";
+import type { Deadline } from "../../sys/deadline.ts";
+import { errnoOf } from "../../sys/error.ts";
+import { addRoute, deleteRoute, listRoutes as readRoutes } from "../../sys/netlink/route.ts";
+import { readLinkNames } from "./link-names.ts";
+import { fromRoute, toRoute } from "./message.ts";
+import type { Network } from "./network.ts";
+import { isOurs, routePlan } from "./route-difference.ts";
+
+/** Every route but the local table's, the kernel's own included (their protocol says so). */
+export async function listRoutes(network: Network, deadline: Deadline): Promise<Route[]> {
+  const [names, routes] = await Promise.all([
+    readLinkNames(network, deadline),
+    readRoutes(network.socket, deadline),
+  ]);
+  return routes.filter(isOurs).map((route) => toRoute(route, names.nameOf));
+}
+
+/** Brings the routes to the wanted set; those that the kernel made with an address are left alone. */
+export async function applyRoutes(
+  network: Network,
+  wanted: readonly Route[],
+  deadline: Deadline,
+): Promise<void> {
+  const { indexOf } = await readLinkNames(network, deadline);
+  const goal = wanted.map((route) => fromRoute(route, indexOf));
+  const { remove, add } = routePlan(await readRoutes(network.socket, deadline), goal);
+  for (const route of remove) {
+    try {
+      await deleteRoute(network.socket, route, deadline);
+    } catch (error) {
+      // It went with a route or address before it.
+      if (errnoOf(error) !== "ESRCH") throw error;
+    }
+  }
+  for (const route of add) await addRoute(network.socket, route, deadline);
+}

@@ -1,0 +1,248 @@
+import type {
+  AddARPNeighborsRequest,
+  CreateSandboxRequest,
+  DnsConfiguration,
+  Interface,
+  InterfaceAddress,
+  Neighbor,
+  NextHop,
+  Route,
+  UpdateInterfaceRequest,
+  UpdateRoutesRequest,
+} from "../proto/gen/tapir/agent/v1/agent.ts";
+import { TapirError } from "../sys/error.ts";
+import { familyOfText, parseCidr, parseIp } from "../sys/netlink/address-text.ts";
+import { RT_TABLE, RTN } from "../sys/netlink/records.ts";
+import { Code } from "../sys/status.ts";
+
+/**
+ * Every check of what the host sends, in one list. A host may be buggy, and what it passes on was written by
+ * others: nothing reaches a file, the kernel or an error text before it went through here.
+ */
+export const LIMIT = {
+  interfaces: 64,
+  addresses: 256,
+  routes: 4096,
+  neighbors: 4096,
+  nextHops: 64,
+  metrics: 16,
+  dnsServers: 16,
+  dnsSearches: 32,
+  dnsOptions: 32,
+  dnsTextBytes: 256,
+  hostnameBytes: 64,
+  entropyBytes: { min: 32, max: 4096 },
+  mtuBytes: { min: 68, max: 65_535 },
+  linkTimeoutMilliseconds: 600_000,
+  txQueueLength: 1 << 20,
+} as const;
+
+/** 2020-01-01 and 2200-01-01: what is outside is no clock. */
+const TIME = { min: 1_577_836_800n * 10n ** 9n, max: 7_258_118_400n * 10n ** 9n };
+
+export function refuseCreateSandbox(request: CreateSandboxRequest): void {
+  const { sandboxId, hostname, dns, unixTimeNanoseconds, entropy, interfaces, routes, neighbors } = request;
+  when(
+    !/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/.test(sandboxId),
+    "sandbox id",
+    sandboxId,
+    "1 to 128 letters, digits, _ . -",
+  );
+  refuseHostname(hostname);
+  if (dns !== undefined) refuseDns(dns);
+  outside("time", unixTimeNanoseconds, TIME);
+  outside("entropy bytes", entropy.length, LIMIT.entropyBytes);
+  refuseLinkTimeout(request.linkTimeoutMilliseconds);
+  tooMany("interfaces", interfaces, LIMIT.interfaces);
+  for (const one of interfaces) refuseInterface(one);
+  repeated(
+    "interface name",
+    interfaces.map((one) => one.name),
+  );
+  repeated(
+    "interface mac",
+    interfaces.map((one) => one.mac),
+  );
+  refuseRoutes({ routes });
+  refuseNeighbors({ neighbors });
+}
+
+export function refuseUpdateInterface(request: UpdateInterfaceRequest): void {
+  if (request.interface === undefined) throw refusal("interface", "", "it is missing");
+  refuseInterface(request.interface);
+  refuseLinkTimeout(request.linkTimeoutMilliseconds);
+}
+
+export function refuseRoutes({ routes }: UpdateRoutesRequest): void {
+  tooMany("routes", routes, LIMIT.routes);
+  for (const route of routes) refuseRoute(route);
+}
+
+export function refuseNeighbors({ neighbors }: AddARPNeighborsRequest): void {
+  tooMany("neighbours", neighbors, LIMIT.neighbors);
+  for (const neighbor of neighbors) refuseNeighbor(neighbor);
+}
+
+function refuseInterface(wanted: Interface): void {
+  refuseName(wanted.name);
+  when(wanted.name === "lo", "interface name", wanted.name, "loopback is the guest's own");
+  refuseMac("interface mac", wanted.mac);
+  outside("mtu", wanted.mtu, LIMIT.mtuBytes);
+  outside("tx queue length", wanted.txQueueLength, { min: 0, max: LIMIT.txQueueLength });
+  tooMany("addresses", wanted.addresses, LIMIT.addresses);
+  for (const address of wanted.addresses) refuseAddress(address);
+}
+
+function refuseAddress({ address, prefixLength, peer, broadcast, scope, label }: InterfaceAddress): void {
+  const family = refuseIp("address", address);
+  outside(`prefix length of ${address}`, prefixLength, { min: 0, max: family === 4 ? 32 : 128 });
+  if (peer !== "") when(refuseIp("peer", peer) !== family, "peer", peer, `${address} is of another family`);
+  if (broadcast !== "")
+    when(refuseIp("broadcast", broadcast) !== 4 || family !== 4, "broadcast", broadcast, "IPv4 only");
+  outside(`scope of ${address}`, scope, { min: 0, max: 255 });
+  when(!/^[\x21-\x7e]{0,15}$/.test(label), "address label", label, "at most 15 visible characters");
+}
+
+function refuseRoute(route: Route): void {
+  const { destination, family, gateway, device, source, table, type } = route;
+  const bits = family === 4 ? 32 : 128;
+  when(family !== 4 && family !== 6, "route family", String(family), "4 or 6");
+  const { bytes, prefixLength } = parsed("route destination", destination, () => parseCidr(destination));
+  when(!destination.includes("/"), "route destination", destination, "it has no prefix length");
+  when(bytes.length * 8 !== bits, "route destination", destination, `it is not IPv${family}`);
+  when(hasHostBits(bytes, prefixLength), "route destination", destination, "it has bits behind its prefix");
+  if (gateway !== "") refuseGateway(gateway, family);
+  if (source !== "")
+    when(refuseIp("route source", source) !== family, "route source", source, `it is not IPv${family}`);
+  const discards = type === RTN.BLACKHOLE || type === RTN.UNREACHABLE || type === RTN.PROHIBIT;
+  when(type !== RTN.UNICAST && !discards, "route type", String(type), "1, 6, 7 or 8");
+  when(
+    discards && (gateway !== "" || device !== ""),
+    "route",
+    destination,
+    "it leads nowhere and has a device or gateway",
+  );
+  if (!discards && route.nextHops.length === 0) refuseName(device);
+  when(
+    route.nextHops.length > 0 && (gateway !== "" || device !== ""),
+    "route",
+    destination,
+    "it has next hops and a device or gateway",
+  );
+  tooMany("next hops", route.nextHops, LIMIT.nextHops);
+  for (const hop of route.nextHops) refuseNextHop(hop, family);
+  outside("route table", table, { min: 1, max: 0xffff_ffff });
+  when(table === RT_TABLE.LOCAL, "route table", String(table), "the local table is the kernel's");
+  outside("route scope", route.scope, { min: 0, max: 255 });
+  outside("route protocol", route.protocol, { min: 0, max: 255 });
+  outside("route preference", route.preference, { min: 0, max: 4 });
+  const metrics = Object.keys(route.metrics);
+  tooMany("route metrics", metrics, LIMIT.metrics);
+  for (const metric of metrics) outside("route metric number", Number(metric), { min: 1, max: 17 });
+}
+
+function refuseNextHop({ gateway, device, weight }: NextHop, family: number): void {
+  if (gateway !== "") refuseGateway(gateway, family);
+  refuseName(device);
+  outside("next hop weight", weight, { min: 1, max: 256 });
+}
+
+/** IPv4 may go through an IPv6 gateway, not the other way round. */
+function refuseGateway(gateway: string, family: number): void {
+  when(refuseIp("gateway", gateway) === 4 && family === 6, "gateway", gateway, "the route is IPv6");
+}
+
+function refuseNeighbor({ device, address, mac, state, flags }: Neighbor): void {
+  refuseName(device);
+  refuseIp("neighbour", address);
+  if (mac !== "") refuseMac("neighbour mac", mac);
+  outside("neighbour state", state, { min: 0, max: 0xff });
+  outside("neighbour flags", flags, { min: 0, max: 0xff });
+}
+
+/** The kernel's rule (dev_valid_name) and nothing that a shell or a log line could stumble over. */
+function refuseName(name: string): void {
+  when(
+    !/^[A-Za-z0-9_.@-]{1,15}$/.test(name) || name === "." || name === "..",
+    "interface name",
+    name,
+    "1 to 15 letters, digits, _ . @ -",
+  );
+}
+
+/** Six bytes, of one station: neither zero nor a group's. */
+function refuseMac(what: string, mac: string): void {
+  when(!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(mac), what, mac, "six lower-case bytes with colons");
+  when(mac === "00:00:00:00:00:00" || (Number.parseInt(mac, 16) & 1) === 1, what, mac, "no station has it");
+}
+
+function refuseHostname(hostname: string): void {
+  const label = "[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?";
+  const right = new RegExp(`^${label}(\\.${label})*$`).test(hostname);
+  when(
+    !right || hostname.length > LIMIT.hostnameBytes,
+    "hostname",
+    hostname,
+    "a DNS name of at most 64 characters",
+  );
+}
+
+/** One word each: a line break would be a line of resolv.conf. */
+function refuseDns({ servers, searches, options }: DnsConfiguration): void {
+  tooMany("DNS servers", servers, LIMIT.dnsServers);
+  tooMany("DNS searches", searches, LIMIT.dnsSearches);
+  tooMany("DNS options", options, LIMIT.dnsOptions);
+  for (const server of servers) refuseIp("DNS server", server);
+  for (const word of [...searches, ...options]) {
+    when(
+      !/^[\x21-\x7e]+$/.test(word) || word.length > LIMIT.dnsTextBytes,
+      "DNS word",
+      word,
+      "visible characters, at most 256",
+    );
+  }
+}
+
+function refuseLinkTimeout(milliseconds: number): void {
+  outside("link timeout in ms", milliseconds, { min: 0, max: LIMIT.linkTimeoutMilliseconds });
+}
+
+function refuseIp(what: string, text: string): 4 | 6 {
+  parsed(what, text, () => parseIp(text));
+  return familyOfText(text);
+}
+
+function hasHostBits(bytes: Buffer, prefixLength: number): boolean {
+  return bytes.some((byte, at) => (byte & (0xff >> Math.min(8, Math.max(0, prefixLength - at * 8)))) !== 0);
+}
+
+function parsed<T>(what: string, text: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch {
+    throw refusal(what, text, "it is no address");
+  }
+}
+
+function repeated(what: string, names: readonly string[]): void {
+  const twice = names.find((name, at) => names.indexOf(name) !== at);
+  if (twice !== undefined) throw refusal(what, twice, "it is there twice");
+}
+
+function tooMany(what: string, list: readonly unknown[], limit: number): void {
+  when(list.length > limit, what, String(list.length), `at most ${limit}`);
+}
+
+function outside<N extends number | bigint>(what: string, value: N, range: { min: N; max: N }): void {
+  when(value < range.min || value > range.max, what, String(value), `${range.min} to ${range.max}`);
+}
+
+function when(wrong: boolean, what: string, value: string, cause: string): void {
+  if (wrong) throw refusal(what, value, cause);
+}
+
+function refusal(what: string, value: string, cause: string): TapirError {
+  // Quoted and cut: the value goes back to the host and into its log.
+  const object = `${what} ${JSON.stringify(value.slice(0, 64))}`;
+  return new TapirError({ code: Code.INVALID_ARGUMENT, operation: "accept", object, cause });
+}

@@ -1,0 +1,71 @@
+import type { CreateSandboxRequest, CreateSandboxResponse } from "../proto/gen/tapir/agent/v1/agent.ts";
+import type { Deadline } from "../sys/deadline.ts";
+import { TapirError } from "../sys/error.ts";
+import { Code } from "../sys/status.ts";
+import { milestones } from "./milestones.ts";
+import { applyInterfaces, clearInterfaces, listInterfaces } from "./network/interface.ts";
+import { applyNeighbors } from "./network/neighbor.ts";
+import type { Network } from "./network/network.ts";
+import { applyRoutes } from "./network/route.ts";
+
+/** The guest as the service sees it; tests give one that is none. */
+export interface Guest {
+  readonly network: Network;
+  /** Clock, entropy, names: what makes a clone this pod's guest. */
+  becomePod(request: CreateSandboxRequest, arrived: bigint): void;
+  powerOff(reason: string): void;
+}
+
+/** The one pod of this guest. */
+export interface Sandbox {
+  create(request: CreateSandboxRequest, arrived: bigint, deadline: Deadline): Promise<CreateSandboxResponse>;
+  destroy(deadline: Deadline): Promise<void>;
+}
+
+/** A NIC that is plugged in before its request is there at once; one that is plugged beside it takes a moment. */
+const LINK_TIMEOUT_MS = 10_000;
+
+/** The deadline of a wait for NICs; 0 stands for the usual time. */
+export function linkDeadline(milliseconds: number, deadline: Deadline): Deadline {
+  return deadline.within(
+    milliseconds === 0 ? LINK_TIMEOUT_MS : milliseconds,
+    "wait for the network interface",
+  );
+}
+
+export function newSandbox(guest: Guest): Sandbox {
+  let owner: string | undefined;
+  const { network } = guest;
+  return {
+    async create(request, arrived, deadline) {
+      const { sandboxId, interfaces, routes, neighbors } = request;
+      // The same pod again is a host that did not get the answer.
+      if (owner !== undefined && owner !== sandboxId) throw alreadyOwned(sandboxId, owner);
+      owner = sandboxId;
+      guest.becomePod(request, arrived);
+      const macs = new Set(interfaces.map(({ mac }) => mac));
+      await clearInterfaces(network, (link) => !macs.has(link.mac), deadline);
+      const linksBy = linkDeadline(request.linkTimeoutMilliseconds, deadline);
+      await applyInterfaces(network, interfaces, linksBy, deadline);
+      // A gateway may be reachable by its permanent entry only.
+      await applyNeighbors(network, neighbors, deadline);
+      await applyRoutes(network, routes, deadline);
+      return { interfaces: await listInterfaces(network, deadline), milestones: milestones() };
+    },
+    async destroy(deadline) {
+      await applyRoutes(network, [], deadline);
+      await applyNeighbors(network, [], deadline);
+      await clearInterfaces(network, () => true, deadline);
+      owner = undefined;
+    },
+  };
+}
+
+function alreadyOwned(wanted: string, owner: string): TapirError {
+  return new TapirError({
+    code: Code.ALREADY_EXISTS,
+    operation: "create",
+    object: `sandbox ${wanted}`,
+    cause: `this guest belongs to sandbox ${owner}`,
+  });
+}

@@ -1,0 +1,64 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { AgentService } from "../proto/gen/tapir/agent/v1/agent.ts";
+import { deadlineIn } from "../sys/deadline.ts";
+import { reasonOf } from "../sys/error.ts";
+import { setLink } from "../sys/netlink/link.ts";
+import { openRoute } from "../sys/netlink/socket.ts";
+import { becomePod } from "./identity/become.ts";
+import { log } from "./log.ts";
+import { reached } from "./milestones.ts";
+import { powerOff } from "./power.ts";
+import type { Guest } from "./sandbox.ts";
+import { createService } from "./service.ts";
+import { openPort } from "./transport/port.ts";
+import { serveSessions } from "./transport/transport.ts";
+
+const MAX_MESSAGE_BYTES = 4 << 20;
+const PORT_DEADLINE_MS = 60_000;
+const AGAIN_MS = 1000;
+const LOOPBACK = { index: 1, name: "lo" };
+
+/** The guest this process runs in. */
+export function thisGuest(): Guest {
+  return { network: { socket: openRoute() }, becomePod, powerOff };
+}
+
+/** A gRPC server without a listener: connections are injected. */
+export function createServer(guest: Guest): ReturnType<Server["createConnectionInjector"]> {
+  const server = new Server({
+    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+    "grpc.enable_channelz": 0,
+  });
+  server.addService(AgentService, createService(guest));
+  return server.createConnectionInjector(ServerCredentials.createInsecure());
+}
+
+/** Serves the host over the agent's port for ever; a port that goes is waited for again. */
+export async function serve(guest: Guest): Promise<never> {
+  await loopbackUp(guest);
+  const injector = createServer(guest);
+  for (;;) {
+    try {
+      using port = await openPort(deadlineIn(PORT_DEADLINE_MS, "wait for the agent's port"));
+      reached("serving");
+      log("serving");
+      await serveSessions(port, (stream) => {
+        log("host connected");
+        stream.once("close", () => log("host disconnected"));
+        injector.injectConnection(stream);
+      });
+    } catch (error) {
+      log("port failed", { error: reasonOf(error) });
+      await sleep(AGAIN_MS);
+    }
+  }
+}
+
+async function loopbackUp({ network }: Guest): Promise<void> {
+  try {
+    await setLink(network.socket, LOOPBACK, { up: true }, deadlineIn(5000, "bring loopback up"));
+  } catch (error) {
+    log("init step failed", { error: reasonOf(error) });
+  }
+}

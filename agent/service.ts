@@ -1,0 +1,96 @@
+import type {
+  AgentServer,
+  UpdateInterfaceRequest,
+  UpdateInterfaceResponse,
+} from "../proto/gen/tapir/agent/v1/agent.ts";
+import { systemError } from "../sys/error.ts";
+import { guestDetails } from "./details.ts";
+import { log } from "./log.ts";
+import { applyInterfaces, listInterfaces } from "./network/interface.ts";
+import { addNeighbors, listNeighbors } from "./network/neighbor.ts";
+import { applyRoutes, listRoutes } from "./network/route.ts";
+import { refuseCreateSandbox, refuseNeighbors, refuseRoutes, refuseUpdateInterface } from "./refuse.ts";
+import { type Guest, linkDeadline, newSandbox } from "./sandbox.ts";
+import { type Call, inTurn, unary } from "./unary.ts";
+import { AGENT_VERSION, API_VERSION } from "./version.ts";
+
+/** The answer to the call that turns the guest off has this long to leave it. */
+const POWER_OFF_DELAY_MS = 50;
+
+/** Every RPC, each refused or handed to its room. */
+export function createService(guest: Guest): AgentServer {
+  const { network } = guest;
+  const sandbox = newSandbox(guest);
+  const changing = inTurn();
+  return {
+    check: unary("check", () => ({})),
+    getVersion: unary("get version", () => ({ agentVersion: AGENT_VERSION, apiVersion: API_VERSION })),
+    getGuestDetails: unary("get guest details", () => guestDetails()),
+
+    createSandbox: unary(
+      "create sandbox",
+      changing(async (request, { arrived, deadline }) => {
+        refuseCreateSandbox(request);
+        const response = await sandbox.create(request, arrived, deadline);
+        const { sandboxId, hostname, interfaces } = request;
+        log("sandbox created", { sandboxId, hostname, interfaces: interfaces.length });
+        return response;
+      }),
+    ),
+    destroySandbox: unary(
+      "destroy sandbox",
+      changing(async (request, { deadline }) => {
+        log("sandbox destroyed", { powerOff: request.powerOff });
+        // A guest that goes off takes its network with it, whether that could be cleared or not.
+        if (request.powerOff) setTimeout(() => guest.powerOff("the host asked for it"), POWER_OFF_DELAY_MS);
+        else await sandbox.destroy(deadline);
+        return {};
+      }),
+    ),
+
+    updateInterface: unary(
+      "update interface",
+      changing((request, call) => updateInterface(guest, request, call)),
+    ),
+    updateRoutes: unary(
+      "update routes",
+      changing(async (request, { deadline }) => {
+        refuseRoutes(request);
+        await applyRoutes(network, request.routes, deadline);
+        return { routes: await listRoutes(network, deadline) };
+      }),
+    ),
+    addArpNeighbors: unary(
+      "add neighbours",
+      changing(async (request, { deadline }) => {
+        refuseNeighbors(request);
+        await addNeighbors(network, request.neighbors, deadline);
+        return {};
+      }),
+    ),
+
+    listInterfaces: unary("list interfaces", async (_, { deadline }) => ({
+      interfaces: await listInterfaces(network, deadline),
+    })),
+    listRoutes: unary("list routes", async (_, { deadline }) => ({
+      routes: await listRoutes(network, deadline),
+    })),
+    listNeighbors: unary("list neighbours", async (_, { deadline }) => ({
+      neighbors: await listNeighbors(network, deadline),
+    })),
+  };
+}
+
+async function updateInterface(
+  { network }: Guest,
+  request: UpdateInterfaceRequest,
+  { deadline }: Call,
+): Promise<UpdateInterfaceResponse> {
+  refuseUpdateInterface(request);
+  const wanted = request.interface;
+  if (wanted === undefined) throw systemError("EINVAL", { operation: "update", object: "interface" });
+  const linksBy = linkDeadline(request.linkTimeoutMilliseconds, deadline);
+  await applyInterfaces(network, [wanted], linksBy, deadline);
+  const interfaces = await listInterfaces(network, deadline);
+  return { interface: interfaces.find(({ mac }) => mac === wanted.mac) };
+}
