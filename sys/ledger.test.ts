@@ -7,11 +7,9 @@ import { type Ledger, openLedger, readLedger, replayLedger } from "./ledger.ts";
 import { mount, unmount } from "./mount.ts";
 import { identify, PROCESS_TOKEN } from "./process.ts";
 
-async function openTestLedger(): Promise<{ ledger: Ledger; directory: string }> {
+function openTestLedger(): { ledger: Ledger; directory: string } {
   const directory = join(mkdtempSync(join(tmpdir(), "ledger-")), "state");
-  const ledger = openLedger(directory);
-  await ledger.acquire("state", { kind: "directory", path: directory }, () => undefined);
-  return { ledger, directory };
+  return { ledger: openLedger(directory), directory };
 }
 
 function acquireDirectory(ledger: Ledger, path: string, log?: string[]) {
@@ -22,7 +20,7 @@ function acquireDirectory(ledger: Ledger, path: string, log?: string[]) {
 }
 
 test("unwinds last first and removes the state directory with the ledger", async (t) => {
-  const { ledger, directory } = await openTestLedger();
+  const { ledger, directory } = openTestLedger();
   const order: string[] = [];
   await acquireDirectory(ledger, join(directory, "a"), order);
   await acquireDirectory(ledger, join(directory, "b"), order);
@@ -32,7 +30,7 @@ test("unwinds last first and removes the state directory with the ledger", async
 });
 
 test("announces before it acquires", async (t) => {
-  const { ledger, directory } = await openTestLedger();
+  const { ledger, directory } = openTestLedger();
   const path = join(directory, "x");
   await ledger.acquire("x", { kind: "file", path }, () => {
     t.deepEqual(readLedger(directory)[0], { step: "x", undo: { kind: "file", path } });
@@ -41,7 +39,7 @@ test("announces before it acquires", async (t) => {
 });
 
 test("a failing acquisition is undone at once and its error goes on", async (t) => {
-  const { ledger, directory } = await openTestLedger();
+  const { ledger, directory } = openTestLedger();
   const path = join(directory, "half");
   const failing = ledger.acquire("half", { kind: "directory", path }, () => {
     mkdirSync(path);
@@ -49,12 +47,12 @@ test("a failing acquisition is undone at once and its error goes on", async (t) 
   });
   await t.throwsAsync(failing, { message: "no more" });
   t.false(existsSync(path));
-  t.is(readLedger(directory).length, 1);
+  t.deepEqual(readLedger(directory), []);
   await ledger.unwind();
 });
 
 test("release undoes one acquisition, once", async (t) => {
-  const { ledger, directory } = await openTestLedger();
+  const { ledger, directory } = openTestLedger();
   const order: string[] = [];
   const held = await acquireDirectory(ledger, join(directory, "a"), order);
   await Promise.all([held.release(), held.release()]);
@@ -63,7 +61,7 @@ test("release undoes one acquisition, once", async (t) => {
 });
 
 test("an undo that fails does not stop the others, and the ledger outlives it", async (t) => {
-  const { ledger, directory } = await openTestLedger();
+  const { ledger, directory } = openTestLedger();
   await acquireDirectory(ledger, join(directory, "a"));
   // A mount point can't be removed: EBUSY, until it is unmounted.
   const stuck = join(directory, "stuck");
@@ -77,7 +75,7 @@ test("an undo that fails does not stop the others, and the ledger outlives it", 
   t.false(existsSync(join(directory, "a")));
   t.deepEqual(
     readLedger(directory).map(({ step }) => step),
-    ["stuck", "state"],
+    ["stuck"],
   );
   unmount(stuck);
   await ledger.unwind();
@@ -85,7 +83,7 @@ test("an undo that fails does not stop the others, and the ledger outlives it", 
 });
 
 test("a replay undoes what a killed process left, found by token or by pid", async (t) => {
-  const { ledger, directory } = await openTestLedger();
+  const { ledger, directory } = openTestLedger();
   const spawnSleep = (token: string) =>
     spawn("sleep", ["60"], { env: { ...process.env, [PROCESS_TOKEN]: token }, stdio: "ignore" });
   const announced = spawnSleep(`${directory}/1`);
@@ -98,14 +96,14 @@ test("a replay undoes what a killed process left, found by token or by pid", asy
   });
   const { undone, failures } = await replayLedger(directory);
   t.deepEqual(failures, []);
-  t.deepEqual(undone, ["known", "announced", "state"]);
+  t.deepEqual(undone, ["known", "announced"]);
   t.is(identify(announced.pid ?? 0), undefined);
   t.is(identify(known.pid ?? 0), undefined);
   t.false(existsSync(directory));
 });
 
 test("a process that took over a recorded pid is left alone", async (t) => {
-  const { ledger, directory } = await openTestLedger();
+  const { ledger, directory } = openTestLedger();
   const stranger = spawn("sleep", ["60"], { stdio: "ignore" });
   t.teardown(() => stranger.kill("SIGKILL"));
   const pid = stranger.pid ?? 0;
@@ -115,10 +113,10 @@ test("a process that took over a recorded pid is left alone", async (t) => {
 });
 
 test("a torn last line is ignored; a missing ledger is an empty one", async (t) => {
-  const { ledger, directory } = await openTestLedger();
+  const { ledger, directory } = openTestLedger();
   await acquireDirectory(ledger, join(directory, "a"));
   appendFileSync(join(directory, "ledger"), '{"id":9,"step":"to');
-  t.is(readLedger(directory).length, 2);
+  t.is(readLedger(directory).length, 1);
   await ledger.unwind();
   t.deepEqual(readLedger(directory), []);
   t.deepEqual(await replayLedger(directory), { undone: [], failures: [] });

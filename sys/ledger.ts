@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Deadline, deadlineIn } from "./deadline.ts";
 import { errnoOf, wrapError } from "./error.ts";
@@ -11,7 +11,7 @@ import { type Undo, undo } from "./undo/undo.ts";
  * backwards. On tmpfs nothing is fsynced: what the entries describe dies with the machine.
  */
 export interface Ledger extends AsyncDisposable {
-  /** The state directory: itself the first entry, removed last. */
+  /** The state directory: made with the ledger, removed with it once everything is undone. */
   readonly directory: string;
   /**
    * Announces `entry`, then runs `act`. `step` names the acquisition (`network.tap`) and is a failpoint.
@@ -40,12 +40,6 @@ export type Act<T> = (context: ActContext) => T | Promise<T>;
 export const UNDO_DEADLINE_MS = 10_000;
 const FILE = "ledger";
 
-interface Held {
-  readonly release: () => Promise<void>;
-  /** The state directory itself, which goes last and only when nothing else is left. */
-  readonly last: boolean;
-}
-
 type Line =
   | { readonly id: number; readonly step: string; readonly undo: Undo }
   | { readonly id: number; readonly done: true };
@@ -53,7 +47,7 @@ type Line =
 /** Creates the state directory (0700) and an empty ledger in it. */
 export function openLedger(directory: string): Ledger {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const held = new Map<number, Held>();
+  const held = new Map<number, () => Promise<void>>();
   let nextId = 0;
   const write = (line: Line): void => {
     appendFileSync(join(directory, FILE), `${JSON.stringify(line)}\n`, { mode: 0o600 });
@@ -68,8 +62,7 @@ export function openLedger(directory: string): Ledger {
       const giveBack = async (): Promise<void> => {
         await releaseStep(step, current, gently);
         held.delete(id);
-        // With the state directory goes the ledger: there is nowhere left to write, and nothing left to say.
-        if (!isStateDirectory(current, directory)) write({ id, done: true });
+        write({ id, done: true });
       };
       let releasing: Promise<void> | undefined;
       const release = (): Promise<void> => {
@@ -81,7 +74,7 @@ export function openLedger(directory: string): Ledger {
         return releasing;
       };
       write({ id, step, undo: current });
-      held.set(id, { release, last: isStateDirectory(entry, directory) });
+      held.set(id, release);
       try {
         await failpoint(step);
         const value = await act({
@@ -103,12 +96,12 @@ export function openLedger(directory: string): Ledger {
     },
     async unwind() {
       const failures: unknown[] = [];
-      for (const one of [...held.values()].reverse()) {
-        // The ledger must outlive what could not be undone.
-        if (one.last && failures.length > 0) break;
-        await one.release().catch((error: unknown) => failures.push(error));
+      for (const release of [...held.values()].reverse()) {
+        await release().catch((error: unknown) => failures.push(error));
       }
+      // The ledger must outlive what could not be undone.
       if (failures.length > 0) throw new AggregateError(failures, `could not undo ${failures.length} steps`);
+      removeDirectory(directory);
     },
     async [Symbol.asyncDispose]() {
       await ledger.unwind();
@@ -166,7 +159,6 @@ export async function replayLedger(directory: string): Promise<{ undone: string[
   const undone: string[] = [];
   const failures: unknown[] = [];
   for (const entry of readLedger(directory)) {
-    if (failures.length > 0 && isStateDirectory(entry.undo, directory)) break;
     try {
       await releaseStep(entry.step, entry.undo);
       undone.push(entry.step);
@@ -174,11 +166,12 @@ export async function replayLedger(directory: string): Promise<{ undone: string[
       failures.push(error);
     }
   }
+  if (failures.length === 0) removeDirectory(directory);
   return { undone, failures };
 }
 
-function isStateDirectory(entry: Undo, directory: string): boolean {
-  return entry.kind === "directory" && entry.path === directory;
+function removeDirectory(directory: string): void {
+  rmSync(directory, { recursive: true, force: true });
 }
 
 function parseLine(line: string): Line | undefined {
