@@ -1,7 +1,9 @@
 import { closeSync, readdirSync } from "node:fs";
 import type { Deadline } from "./deadline.ts";
+import { TapirError } from "./error.ts";
 import { identify, isAlive, type ProcessIdentity, readProc } from "./identity.ts";
 import { libc } from "./libc.ts";
+import { Code } from "./status.ts";
 
 // Without libc: the short-lived commands of the shim ask for identities, too.
 export { identify, isAlive, type ProcessIdentity } from "./identity.ts";
@@ -27,7 +29,7 @@ export async function killProcess(identity: ProcessIdentity, deadline: Deadline)
   try {
     if (!isAlive(identity)) return;
     libc.syscall(SYS_PIDFD_SEND_SIGNAL, pidfd, SIGKILL, 0, 0);
-    await deadline.race(readable(pidfd, deadline.remainingMs()));
+    await deadline.race(readable(pidfd, deadline));
   } finally {
     closeSync(pidfd);
   }
@@ -38,7 +40,7 @@ export async function waitForExit(identity: ProcessIdentity, deadline: Deadline)
   const pidfd = openPidfd(identity.pid);
   if (pidfd === -1) return;
   try {
-    if (isAlive(identity)) await deadline.race(readable(pidfd, deadline.remainingMs()));
+    if (isAlive(identity)) await deadline.race(readable(pidfd, deadline));
   } finally {
     closeSync(pidfd);
   }
@@ -55,14 +57,28 @@ function openPidfd(pid: number): number {
   return libc.syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0);
 }
 
-/** A pidfd becomes readable when its process ends (pidfd_open(2)); poll(2) waits in a pool thread. */
-function readable(fd: number, timeoutMs: number): Promise<void> {
+/**
+ * A pidfd becomes readable when its process ends (pidfd_open(2)); poll(2) waits in a pool thread. Rejects when poll
+ * saw nothing until the deadline: its timer may be earlier than the deadline's own.
+ */
+function readable(fd: number, deadline: Deadline): Promise<void> {
   const request = Buffer.alloc(8);
   request.writeInt32LE(fd, 0);
   request.writeInt16LE(POLLIN, 4);
   return new Promise((resolve, reject) => {
-    libc.poll.async(request, 1, Math.ceil(timeoutMs), (error: Error | null) =>
-      error === null ? resolve() : reject(error),
-    );
+    libc.poll.async(request, 1, Math.ceil(deadline.remainingMs()), (error: Error | null, ready: number) => {
+      if (error !== null) reject(error);
+      else if (ready > 0) resolve();
+      else reject(stillAlive(deadline));
+    });
+  });
+}
+
+function stillAlive(deadline: Deadline): TapirError {
+  return new TapirError({
+    code: Code.DEADLINE_EXCEEDED,
+    operation: "finish",
+    object: deadline.job,
+    cause: "the process still lives",
   });
 }
