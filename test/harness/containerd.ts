@@ -24,7 +24,10 @@ export interface ContainerdOptions {
 export interface Containerd {
   readonly socket: string;
   readonly log: string;
+  /** Of the running daemon; throws when it does not run. */
   identity(): ProcessIdentity;
+  /** As `identity`, but undefined when it does not run. */
+  running(): ProcessIdentity | undefined;
   /** SIGTERM, wait for the end. Pods keep running, as they do on a node. */
   stop(deadline: Deadline): Promise<void>;
   /** SIGKILL, wait for the end. */
@@ -61,6 +64,7 @@ export async function startContainerd(options: ContainerdOptions, deadline: Dead
     socket: paths.socket,
     log: paths.log,
     identity: () => living().identity,
+    running: () => running?.identity,
     stop: (wait) => end("SIGTERM", wait),
     kill9: (wait) => end("SIGKILL", wait),
     async start(wait) {

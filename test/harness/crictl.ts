@@ -30,6 +30,8 @@ export interface PodStatus {
 export interface Crictl {
   /** The words before a sub-command when a person types it. */
   readonly line: string;
+  /** Starts the pod that a file describes and returns its id. */
+  runpFile(path: string, runtime: string, deadline: Deadline): Promise<string>;
   /** Starts a pod and returns its id. */
   runp(config: PodConfig, runtime: string, deadline: Deadline): Promise<string>;
   stopp(id: string, deadline: Deadline): Promise<void>;
@@ -61,6 +63,7 @@ export function crictl(binary: string, socket: string, directory: string): Crict
   return {
     line: `${binary} --runtime-endpoint ${endpoint} --image-endpoint ${endpoint}`,
     run: call,
+    runpFile: (path, runtime, deadline) => callOk(["runp", "--runtime", runtime, path], deadline),
     async runp(config, runtime, deadline) {
       const path = join(directory, `pod-${config.metadata.name}-${configs++}.json`);
       writeFileSync(path, JSON.stringify(config));

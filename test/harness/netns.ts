@@ -8,10 +8,16 @@ export interface TestNetns extends AsyncDisposable {
   readonly path: string;
 }
 
+const ip = (...args: string[]): Promise<string> =>
+  runOk({ command: "ip", args, deadline: deadlineIn(10_000, `ip ${args.join(" ")}`) });
+
+/** Removes a named network namespace. */
+export async function deleteNetns(name: string): Promise<void> {
+  await ip("netns", "delete", name);
+}
+
 /** A named network namespace with its loopback up; disposing removes it. */
 export async function makeNetns(name: string): Promise<TestNetns> {
-  const ip = (...args: string[]) =>
-    runOk({ command: "ip", args, deadline: deadlineIn(10_000, `ip ${args.join(" ")}`) });
   await ip("netns", "add", name);
   const path = `/run/netns/${name}`;
   try {
@@ -23,14 +29,14 @@ export async function makeNetns(name: string): Promise<TestNetns> {
       }
     });
   } catch (error) {
-    await ip("netns", "delete", name);
+    await deleteNetns(name);
     throw error;
   }
   return {
     name,
     path,
     async [Symbol.asyncDispose]() {
-      await ip("netns", "delete", name);
+      await deleteNetns(name);
     },
   };
 }

@@ -4,12 +4,13 @@ import { arch } from "node:os";
 import { TapirError } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
 import { type TarEntry, tar } from "./archive.ts";
+import { PROJECT } from "./project.ts";
 
 /** The image that sandboxes of the private containerd are made from; nothing is ever pulled. */
 export const PAUSE_IMAGE = "tapir.test/pause:1";
 
 /** Where a static busybox is looked for: what the set-up unpacked first, then the machine's own. */
-export const BUSYBOX_PATHS = ["build/bin/busybox", "/bin/busybox", "/usr/bin/busybox"];
+const BUSYBOX_PATHS = [`${PROJECT}/build/bin/busybox`, "/bin/busybox", "/usr/bin/busybox"];
 
 const APPLETS = ["sh", "sleep", "ip", "ping", "cat", "ls", "hostname", "uname", "wget", "nc", "httpd", "id"];
 
@@ -19,8 +20,8 @@ while :; do sleep 3600 & wait $!; done
 `;
 
 /** The path of a static busybox. */
-export function findBusybox(root: string): string {
-  for (const path of BUSYBOX_PATHS.map((one) => (one.startsWith("/") ? one : `${root}/${one}`))) {
+export function findBusybox(): string {
+  for (const path of BUSYBOX_PATHS) {
     if (statSync(path, { throwIfNoEntry: false })?.isFile()) return path;
   }
   throw new TapirError({
