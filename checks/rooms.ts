@@ -37,7 +37,7 @@ const workshop: readonly Room[] = [
   { path: "guest", imports: ["sys"], packages: ["esbuild"] },
   { path: "setup", imports: ["guest", "sys"], packages: ["esbuild"] },
   { path: "checks", imports: ["shim/config"], packages: [] },
-  { path: "test", imports: ["*"], packages: ["@grpc/grpc-js", "ipaddr.js"] },
+  { path: "test", imports: ["*"], packages: ["ava", "@grpc/grpc-js", "ipaddr.js"] },
   { path: "bench", imports: ["*"], packages: ["@grpc/grpc-js"] },
   { path: "demo", imports: ["*"], packages: ["@grpc/grpc-js"] },
 ];

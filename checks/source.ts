@@ -26,10 +26,15 @@ const skippedFolders = new Set(["node_modules", "build", ".git", "results"]);
 
 /** Every TypeScript file below `root`, generated ones included, in the order of their paths. */
 export function readSources(root: string): readonly Source[] {
-  return listFiles(root, "").map((path) => {
+  return listSources(root).map((path) => {
     const text = readFileSync(join(root, path), "utf8");
     return { path, text, imports: importsOf(path, text) };
   });
+}
+
+/** The paths of every TypeScript file below `root`, from the root, in order. */
+export function listSources(root: string): readonly string[] {
+  return listFiles(root, "");
 }
 
 function listFiles(root: string, folder: string): string[] {

@@ -16,7 +16,7 @@ export const schema = {
         doc: "Kernel of the guest.",
       }),
       initramfs: path({
-        default: "/usr/share/tapir/initramfs.img",
+        default: "/usr/share/tapir/initramfs.cpio",
         doc: "Initial file system of the guest: loads the modules that find the root image.",
         kata: "initrd",
       }),
@@ -52,7 +52,7 @@ export const schema = {
       pcie_root_ports: integer({
         default: 8,
         minimum: 0,
-        maximum: 16,
+        maximum: 27,
         doc: "Free PCIe ports of a VM, one for each device that is plugged in later.",
         kata: "pcie_root_port",
       }),

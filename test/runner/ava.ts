@@ -7,6 +7,7 @@ export interface AvaRun {
   readonly root: string;
   readonly files: readonly string[];
   readonly options: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
   /** Called with every line as it comes. */
   readonly onLine?: (line: AvaLine) => void;
 }
@@ -18,11 +19,11 @@ export interface AvaResult extends AvaCount {
 }
 
 /** Runs ava on the files given and counts. Never rejects for a failing test or a crashed ava. */
-export async function runAva({ root, files, options, onLine }: AvaRun): Promise<AvaResult> {
+export async function runAva({ root, files, options, env, onLine }: AvaRun): Promise<AvaResult> {
   const cli = join(root, "node_modules/ava/entrypoints/cli.js");
   const child = spawn(process.execPath, [cli, ...options, ...files], {
     cwd: root,
-    env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0" },
+    env: { ...process.env, ...env, NO_COLOR: "1", FORCE_COLOR: "0" },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const lines: AvaLine[] = [];

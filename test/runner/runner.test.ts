@@ -32,10 +32,11 @@ const paths = ["a/x.ts", "a/x.test.ts", "a/b/y.test.ts", "test/pod/z.test.ts", "
 
 test("everything, a part, a file, a folder", (t) => {
   const unit = ["a/x.test.ts", "a/b/y.test.ts", "test/runner/r.test.ts"];
-  t.deepEqual(select([], paths), { checks: true, unit, integration: ["test/pod/z.test.ts"] });
-  t.deepEqual(select(["unit"], paths), { checks: false, unit, integration: [] });
-  t.deepEqual(select(["checks"], paths), { checks: true, unit: [], integration: [] });
+  t.deepEqual(select([], paths), { demo: false, checks: true, unit, integration: ["test/pod/z.test.ts"] });
+  t.deepEqual(select(["unit"], paths), { demo: false, checks: false, unit, integration: [] });
+  t.deepEqual(select(["demo", "checks"], paths), { demo: true, checks: true, unit: [], integration: [] });
   t.deepEqual(select(["./a/b/", "a/b/y.test.ts", "test/pod"], paths), {
+    demo: false,
     checks: false,
     unit: ["a/b/y.test.ts"],
     integration: ["test/pod/z.test.ts"],

@@ -2,6 +2,7 @@ import { isTest } from "../../checks/source.ts";
 
 /** What a run of `npm test` does. */
 export interface Selection {
+  readonly demo: boolean;
   readonly checks: boolean;
   readonly unit: readonly string[];
   readonly integration: readonly string[];
@@ -10,12 +11,14 @@ export interface Selection {
 /** Tests of the test tools themselves: they need no containerd. */
 const toolFolders = ["test/runner/", "test/fakes/", "test/harness/"];
 
+const parts: ReadonlySet<string> = new Set(["demo", "checks", "unit", "integration"]);
+
 const isIntegration = (path: string): boolean =>
   path.startsWith("test/") && !toolFolders.some((folder) => path.startsWith(folder));
 
 /**
- * Picks from all files what the arguments name: nothing for everything, `checks`, `unit`, `integration`, or
- * files and folders. Throws a sentence for an argument that names nothing.
+ * Picks from all files what the arguments name: nothing for all tests, `checks`, `unit`, `integration`, `demo`
+ * (the demo as a smoke test, only when it is named), or files and folders. Throws a sentence for an argument that names nothing.
  */
 export function select(args: readonly string[], paths: readonly string[]): Selection {
   const tests = paths.filter(isTest);
@@ -24,13 +27,16 @@ export function select(args: readonly string[], paths: readonly string[]): Selec
   const words = args.length === 0 ? ["checks", "unit", "integration"] : args;
   const wanted = new Set<string>();
   for (const word of words) {
-    const found = { checks: [], unit, integration }[word] ?? below(word, tests);
-    if (found.length === 0 && word !== "checks" && args.length > 0) {
-      throw new Error(`no test is called "${word}"; use checks, unit, integration, a test file or a folder`);
+    const found = { demo: [], checks: [], unit, integration }[word] ?? below(word, tests);
+    if (found.length === 0 && !parts.has(word)) {
+      throw new Error(
+        `no test is called "${word}"; use checks, unit, integration, demo, a test file or a folder`,
+      );
     }
     for (const path of found) wanted.add(path);
   }
   return {
+    demo: words.includes("demo"),
     checks: words.includes("checks"),
     unit: unit.filter((path) => wanted.has(path)),
     integration: integration.filter((path) => wanted.has(path)),
