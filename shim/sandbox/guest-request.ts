@@ -1,0 +1,25 @@
+import { randomBytes } from "node:crypto";
+import type { GuestNetwork } from "../../network/guest-network.ts";
+import type { CreateSandboxRequest } from "../../proto/gen/tapir/agent/v1/agent.ts";
+import type { SandboxSpec } from "./bundle.ts";
+
+/** Fresh randomness for the guest: the size of the kernel's pool. */
+const ENTROPY_BYTES = 512;
+
+/** Everything that makes a guest this pod's, for one round trip. The clock is read here: send it at once. */
+export function guestRequest(
+  spec: SandboxSpec,
+  network: GuestNetwork,
+  linkTimeoutMs: number,
+): CreateSandboxRequest {
+  const { servers, searches, options } = spec.dns;
+  return {
+    sandboxId: spec.id,
+    hostname: spec.hostname,
+    dns: { servers: [...servers], searches: [...searches], options: [...options] },
+    entropy: randomBytes(ENTROPY_BYTES),
+    ...network,
+    linkTimeoutMilliseconds: Math.round(linkTimeoutMs),
+    unixTimeNanoseconds: BigInt(Date.now()) * 1_000_000n,
+  };
+}
