@@ -8,6 +8,7 @@ import { fileSizeCheck } from "./file-size.ts";
 import { forbiddenIn } from "./forbidden.ts";
 import { differences } from "./generated.ts";
 import { importsCheck, roomOf } from "./imports.ts";
+import { linksCheck } from "./links.ts";
 import type { Check } from "./problem.ts";
 import { rooms } from "./rooms.ts";
 import { importsOf } from "./source.ts";
@@ -179,4 +180,16 @@ test("circles are found once each, with their way", (t) => {
     ["e", new Set(["a"])],
   ]);
   t.deepEqual(findCycles(graph), [["b", "c", "d", "b"]]);
+});
+
+test("links that lead nowhere are named", async (t) => {
+  const root = project(t, {
+    "README.md": "[a](docs/a.md#part) [b](docs/gone.md) [c](https://example.org/x) [d](#here) ![e](gone.svg)",
+    "docs/a.md": "[up](../README.md) [code](../package.json)",
+    "node_modules/x/README.md": "[no](gone.md)",
+  });
+  t.deepEqual(await problemsOf(linksCheck, root), [
+    "README.md: links to docs/gone.md, which does not exist",
+    "README.md: links to gone.svg, which does not exist",
+  ]);
 });

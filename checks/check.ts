@@ -4,6 +4,7 @@ import { fileSizeCheck } from "./file-size.ts";
 import { forbiddenCheck } from "./forbidden.ts";
 import { generatedCheck } from "./generated.ts";
 import { importsCheck } from "./imports.ts";
+import { linksCheck } from "./links.ts";
 import type { Check, Problem } from "./problem.ts";
 import { formatAndLintCheck, typesCheck } from "./tool.ts";
 
@@ -17,6 +18,7 @@ const checks: readonly Check[] = [
   fileSizeCheck,
   forbiddenCheck,
   configurationCheck,
+  linksCheck,
 ];
 
 export interface CheckReport {

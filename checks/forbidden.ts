@@ -46,6 +46,12 @@ const rules: readonly Rule[] = [
     inTests: true,
   },
   {
+    pattern: /["'`]\/(?:home|root|work)\//,
+    except: ["checks"],
+    text: "names a directory of one machine; take it from configuration or from the file's own place",
+    inTests: true,
+  },
+  {
     pattern: /@ts-(?:ignore|nocheck|expect-error)/,
     except: ["checks"],
     text: "silences the compiler; make the types right",
