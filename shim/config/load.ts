@@ -26,7 +26,7 @@ export interface ConfigurationSource {
   readonly searchPath?: readonly [operator: string, packaged: string];
 }
 
-export const defaultSearchPath = [
+const defaultSearchPath = [
   "/etc/tapir/configuration.toml",
   "/usr/share/defaults/tapir/configuration.toml",
 ] as const;
