@@ -60,7 +60,7 @@ function isNoLoopback({ flags }: Link): boolean {
 
 /** A pod with the node's network would have its VM steal the node's own packets. */
 function refuseNodeNetns(netns: string): void {
-  if (!isOwnNetns(netns) && netnsInode(netns) !== netnsInode("/proc/1/ns/net")) return;
+  if (!isOwnNetns(netns) && netnsInode(netns) !== initNetnsInode()) return;
   throw new TapirError({
     code: Code.INVALID_ARGUMENT,
     operation: "use",
@@ -68,4 +68,13 @@ function refuseNodeNetns(netns: string): void {
     cause: "it is the node's own network",
     hint: "a pod with hostNetwork cannot run in a VM: give it a network of its own or another runtime class",
   });
+}
+
+/** Undefined where process 1 is out of reach: the shim may run in a container of its own. */
+function initNetnsInode(): number | undefined {
+  try {
+    return netnsInode("/proc/1/ns/net");
+  } catch {
+    return undefined;
+  }
 }

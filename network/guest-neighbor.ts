@@ -15,7 +15,7 @@ export function planNeighbors(
   devices: ReadonlyMap<number, string>,
 ): GuestNeighbor[] {
   const gateways = defaultGateways(routes);
-  return neighbors.flatMap(({ index, address, mac, state, flags }) => {
+  return neighbors.flatMap(({ index, address, mac, state, flags }): GuestNeighbor[] => {
     const device = devices.get(index);
     if (device === undefined) return [];
     const planned = { device, address, mac, flags };
