@@ -211,6 +211,33 @@ test("a reader that pauses loses nothing", async (t) => {
   t.is(sessions[0]?.received.length, hello.length + 1000 * chunk.length);
 });
 
+const goaway = Buffer.from([0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+const ask = Buffer.from([0, 0, 0, 1, 5, 0, 0, 0, 1]);
+const answer = Buffer.from([0, 0, 0, 1, 5, 0, 0, 0, 1]);
+
+test("a host that says goodbye gets no more bytes", async (t) => {
+  const fake = fakePort();
+  const { sessions } = serve(fake);
+  await fake.hostConnects();
+  await fake.hostSends(hello, goaway);
+  t.true(sessions[0]?.closed);
+  sessions[0]?.stream.write("goodbye");
+  await turn();
+  t.is(fake.written.length, 0);
+});
+
+test("a host that says goodbye still gets the answers it waits for", async (t) => {
+  const fake = fakePort();
+  const { sessions } = serve(fake);
+  await fake.hostConnects();
+  await fake.hostSends(hello, ask, goaway);
+  t.false(sessions[0]?.closed);
+  sessions[0]?.stream.write(answer);
+  await fake.hostSends();
+  t.deepEqual(Buffer.concat(fake.written), answer);
+  t.true(sessions[0]?.closed);
+});
+
 test("a closed port ends the session and the serving", async (t) => {
   const fake = fakePort();
   const { sessions, served } = serve(fake);

@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
-import { type FrameBoundary, followFrames, startsWithPreface } from "./http2-boundary.ts";
+import { startsWithPreface } from "./http2-frames.ts";
+import { followCalls, type OpenCalls } from "./open-calls.ts";
 import { createSession, type Session } from "./session.ts";
 
 /** A byte channel to a host that comes and goes without the channel being closed. */
@@ -20,21 +21,29 @@ const READ_BYTES = 16 << 10;
  * Serves one HTTP/2 session after the other, for as long as the port lives: `accept` gets a fresh Duplex each
  * time a host begins to speak.
  *
- * A session ends when the host disconnects. A guest that slept (a template that was saved and restored, a
- * loaded machine) can miss that the host went and came back; then the new client's preface, at the start of a
- * read and at a frame's end of the old session, tells. Bytes outside a session are dropped: nothing old
- * reaches a new one.
+ * A session ends when the host disconnects, or says goodbye (GOAWAY) and has its last answer. A guest that slept
+ * (a template that was saved and restored, a loaded machine) can miss that the host went and came back; then the
+ * new client's preface, at the start of a read and at a frame's end of the old session, tells. Nothing old
+ * reaches a new one: bytes outside a session are dropped, and an ended session writes no more, not even the
+ * goodbye that HTTP/2 would answer with: the next client would take it for its own.
  */
 export async function serveSessions(port: Port, accept: (stream: Duplex) => void): Promise<void> {
   const buffer = Buffer.alloc(READ_BYTES);
-  let current: { session: Session; frames: FrameBoundary } | undefined;
+  let current: { session: Session; calls: OpenCalls } | undefined;
   let held = false;
   let roomWanted = false;
 
   const begin = (): void => {
+    const calls = followCalls();
     const session: Session = createSession(
       {
-        write: (bytes) => port.write(bytes),
+        write: (bytes) => {
+          const count = port.write(bytes);
+          if (count > 0) calls.sent(bytes.subarray(0, count));
+          // Not while the session is in the middle of this very write.
+          if (calls.over) queueMicrotask(() => current?.session === session && finish());
+          return count;
+        },
         waitForRoom: () => {
           roomWanted = true;
           port.watchRoom(true);
@@ -54,7 +63,7 @@ export async function serveSessions(port: Port, accept: (stream: Duplex) => void
         queueMicrotask(drain);
       },
     );
-    current = { session, frames: followFrames() };
+    current = { session, calls };
     accept(session.stream);
   };
 
@@ -74,12 +83,16 @@ export async function serveSessions(port: Port, accept: (stream: Duplex) => void
         return;
       }
       const chunk = Buffer.from(buffer.subarray(0, count));
-      if (startsWithPreface(chunk) && (current === undefined || current.frames.reached)) {
+      if (startsWithPreface(chunk) && (current === undefined || current.calls.atBoundary)) {
         finish();
         begin();
       }
       if (current === undefined) continue;
-      current.frames.pass(chunk);
+      current.calls.received(chunk);
+      if (current.calls.over) {
+        finish();
+        continue;
+      }
       held = !current.session.receive(chunk);
     }
   };
