@@ -21,6 +21,24 @@ export function findByToken(token: string): ProcessIdentity[] {
     .filter((identity) => identity !== undefined);
 }
 
+/** Sends SIGTERM to exactly this process, and SIGKILL when it has not ended by `gentle`. Idempotent. */
+export async function endProcess(
+  identity: ProcessIdentity,
+  gentle: Deadline,
+  deadline: Deadline,
+): Promise<void> {
+  signalProcess(identity, SIGTERM);
+  await waitForExit(identity, gentle).catch(() => undefined);
+  await killProcess(identity, deadline);
+}
+
+function signalProcess(identity: ProcessIdentity, signal: number): void {
+  const pidfd = openPidfd(identity.pid);
+  if (pidfd === -1) return;
+  if (isAlive(identity)) libc.syscall(SYS_PIDFD_SEND_SIGNAL, pidfd, signal, 0, 0);
+  closeSync(pidfd);
+}
+
 /** Sends SIGKILL to exactly this process and waits until it is gone. Idempotent. */
 export async function killProcess(identity: ProcessIdentity, deadline: Deadline): Promise<void> {
   // The descriptor pins the process: once open, identity and signal cannot miss each other.
@@ -50,6 +68,7 @@ export async function waitForExit(identity: ProcessIdentity, deadline: Deadline)
 const SYS_PIDFD_SEND_SIGNAL = 424;
 const SYS_PIDFD_OPEN = 434;
 const SIGKILL = 9;
+const SIGTERM = 15;
 const POLLIN = 1;
 
 /** -1 when there is no such process. */

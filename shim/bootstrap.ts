@@ -1,0 +1,87 @@
+/** What the shim binary was called to do. */
+export type Command = "start" | "delete" | "serve" | "version" | "info";
+
+/** One call of the binary, as containerd's flags say it. Absent texts are empty. */
+export interface Invocation {
+  readonly command: Command;
+  /** Container id; of the sandbox for `serve`. */
+  readonly id: string;
+  readonly namespace: string;
+  /** containerd's gRPC socket. */
+  readonly address: string;
+  /** Only `delete` names it; the working directory is the bundle otherwise. */
+  readonly bundle: string;
+  readonly debug: boolean;
+  /** Socket path that `start` made for `serve`. */
+  readonly socket: string;
+}
+
+const TEXT_FLAGS = ["namespace", "address", "publish-binary", "id", "bundle", "socket"] as const;
+const SWITCHES = ["debug", "v", "info"] as const;
+type TextFlag = (typeof TEXT_FLAGS)[number];
+type Switch = (typeof SWITCHES)[number];
+
+/**
+ * Parses flags in Go's manner (package flag): `-id x`, `--id=x`, `-debug`, up to the first word that is no flag,
+ * which is the command. Throws Error with one sentence.
+ */
+export function parseArguments(argv: readonly string[]): Invocation {
+  const texts: Partial<Record<TextFlag, string>> = {};
+  const switches = new Set<Switch>();
+  let index = 0;
+  for (; index < argv.length; index++) {
+    const match = /^--?([^-=][^=]*)(?:=(.*))?$/s.exec(argv[index] ?? "");
+    const name = match?.[1];
+    if (name === undefined) break;
+    let value = match?.[2];
+    if (isSwitch(name)) {
+      if (value === undefined || ["1", "t", "true"].includes(value.toLowerCase())) switches.add(name);
+    } else if (isTextFlag(name)) {
+      value ??= argv[++index];
+      if (value === undefined) throw new Error(`flag -${name} needs a value`);
+      texts[name] = value;
+    } else {
+      throw new Error(`flag -${name} is not known`);
+    }
+  }
+  return {
+    command: commandOf(argv[index], switches),
+    id: texts.id ?? "",
+    namespace: texts.namespace ?? "",
+    address: texts.address ?? "",
+    bundle: texts.bundle ?? "",
+    debug: switches.has("debug"),
+    socket: texts.socket ?? "",
+  };
+}
+
+function commandOf(word: string | undefined, switches: ReadonlySet<Switch>): Command {
+  if (switches.has("v")) return "version";
+  if (switches.has("info")) return "info";
+  if (word === "start" || word === "delete" || word === "serve") return word;
+  const given = word === undefined ? "no command is given" : `command ${JSON.stringify(word)} is not known`;
+  throw new Error(`${given}; containerd calls start or delete`);
+}
+
+function isTextFlag(name: string): name is TextFlag {
+  return TEXT_FLAGS.some((flag) => flag === name);
+}
+
+function isSwitch(name: string): name is Switch {
+  return SWITCHES.some((flag) => flag === name);
+}
+
+/** Throws unless namespace and id are words that may become parts of a path (containerd's identifiers package). */
+export function requireIdentity(invocation: Invocation): void {
+  for (const name of ["namespace", "id"] as const) {
+    const value = invocation[name];
+    if (value === "") throw new Error(`flag -${name} is missing`);
+    if (!isIdentifier(value))
+      throw new Error(`flag -${name}: ${JSON.stringify(value)} is no containerd identifier`);
+  }
+}
+
+/** Letters and digits, with single ".", "_" and "-" between them, up to 76 characters. */
+export function isIdentifier(value: string): boolean {
+  return value.length <= 76 && /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/.test(value);
+}

@@ -1,0 +1,86 @@
+import { writeSync } from "node:fs";
+import { DeleteResponse } from "../proto/gen/containerd/task/task.ts";
+import { type Deadline, deadlineIn } from "../sys/deadline.ts";
+import { reasonOf } from "../sys/error.ts";
+import { isAlive } from "../sys/identity.ts";
+import { readLedger, replayLedger } from "../sys/ledger.ts";
+import { type Invocation, requireIdentity } from "./bootstrap.ts";
+import {
+  addressFile,
+  type ExitRecord,
+  exitFile,
+  shimIdentityFile,
+  stateDirectoryFile,
+  taskPidFile,
+} from "./bundle-files.ts";
+import { type PodGroup, podGroup } from "./sandbox/group.ts";
+import { readOciSpec } from "./sandbox/oci.ts";
+import { pathOfAddress, remove } from "./socket.ts";
+
+/** containerd gives 5 s. */
+const DELETE_MS = 4500;
+/** A serve process that is told to end has this long to undo by itself what it knows best. */
+const GENTLE_MS = 1500;
+/** What a process that was killed reports: 128 + SIGKILL. */
+const KILLED = 137;
+
+/**
+ * `delete`, run in the bundle after the shim's end, be it a good one or a crash: removes what is left of the sandbox
+ * and prints the DeleteResponse. Needs no living shim. Fails, with the rest named, when something could not be undone:
+ * containerd keeps the bundle then and tries again after its next start.
+ */
+export async function deleteCommand(invocation: Invocation): Promise<void> {
+  requireIdentity(invocation);
+  const bundle = invocation.bundle || process.cwd();
+  const deadline = deadlineIn(DELETE_MS, `delete ${invocation.id}`);
+  // The deadline's own timer does not keep the process alive.
+  const alive = setTimeout(() => undefined, DELETE_MS);
+  // The pod's shim may serve other containers: a container's end leaves it alone.
+  if (groupOf(invocation.id, bundle)?.kind !== "container") await deleteSandbox(bundle, deadline);
+  clearTimeout(alive);
+  const exit = exitOf(bundle);
+  writeSync(
+    1,
+    DeleteResponse.encode({
+      pid: exit.pid,
+      exitStatus: exit.status,
+      exitedAt: new Date(exit.exitedAtMs),
+    }).finish(),
+  );
+  process.exit(0);
+}
+
+async function deleteSandbox(bundle: string, deadline: Deadline): Promise<void> {
+  await endServe(bundle, deadline);
+  const directory = stateDirectoryFile.read(bundle);
+  if (directory !== undefined && readLedger(directory).length > 0) {
+    const { failures } = await deadline.race(replayLedger(directory));
+    if (failures.length > 0)
+      throw new Error(`cannot undo all of ${directory}: ${failures.map(reasonOf).join("; ")}`);
+  }
+  const address = addressFile.read(bundle);
+  if (address !== undefined) remove(pathOfAddress(address));
+}
+
+/** A shim that lost its connection to containerd, or hangs, still holds the pod: nobody else will ever end it. */
+async function endServe(bundle: string, deadline: Deadline): Promise<void> {
+  const identity = shimIdentityFile.read(bundle);
+  if (identity === undefined || !isAlive(identity)) return;
+  const { endProcess } = await import("../sys/process.ts");
+  await endProcess(identity, deadline.within(GENTLE_MS, `end shim ${identity.pid}`), deadline);
+}
+
+/** undefined without a readable spec: a bundle that never came to life belongs to nobody else. */
+function groupOf(id: string, bundle: string): PodGroup | undefined {
+  try {
+    return podGroup(id, readOciSpec(bundle).annotations);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The first record of an exit is the true one: nothing overwrites it with a kill that came later. */
+function exitOf(bundle: string): ExitRecord {
+  const recorded = exitFile.read(bundle);
+  return recorded ?? { pid: Number(taskPidFile.read(bundle) ?? 0), status: KILLED, exitedAtMs: Date.now() };
+}

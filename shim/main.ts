@@ -1,0 +1,31 @@
+import { enableCompileCache } from "node:module";
+import { parseArguments } from "./bootstrap.ts";
+
+/**
+ * `containerd-shim-tapir-v2`. Loads only what the command needs: containerd waits for `start` twice per pod and for
+ * `delete` once more. Nothing but the answer may reach stdout or, for `start`, stderr.
+ */
+async function main(): Promise<void> {
+  const invocation = parseArguments(process.argv.slice(2));
+  switch (invocation.command) {
+    case "start":
+      return (await import("./start.ts")).start(invocation);
+    case "delete":
+      return (await import("./delete.ts")).deleteCommand(invocation);
+    case "serve":
+      return (await import("./serve.ts")).serve(invocation);
+    case "version":
+      return (await import("./info.ts")).printVersion();
+    case "info":
+      return (await import("./info.ts")).printInfo();
+  }
+}
+
+// Shared by all calls of this build; a failing cache is no reason not to start.
+enableCompileCache(`${import.meta.dirname}/cache`);
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`tapir: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+}

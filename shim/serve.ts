@@ -1,0 +1,88 @@
+import { createServer as createListener } from "node:net";
+import { TaskDefinition } from "../proto/gen/containerd/task/task.ts";
+import type { Invocation } from "./bootstrap.ts";
+import { CALLED_AT, LISTEN_FD } from "./handover.ts";
+import { version } from "./info.ts";
+import { openLog } from "./log.ts";
+import { lazyPod } from "./sandbox/lazy-pod.ts";
+import { remove } from "./socket.ts";
+import { openPublisher } from "./task/events.ts";
+import { handlersOf } from "./task/handlers.ts";
+import { openSandboxTask } from "./task/sandbox-task.ts";
+import { taskService } from "./task/service.ts";
+import { statusOfError } from "./task/status.ts";
+import { createServer } from "./ttrpc/server.ts";
+
+/** Without a connection and without a sandbox there is nobody to stay for: containerd is gone for good. */
+const IDLE_EXIT_MS = 30_000;
+/** containerd waits 3 s for the end of a shim that it told to shut down. */
+const FLUSH_MS = 2_000;
+
+/** The shim of one pod: serves containerd's Task API on the socket that `start` made. Returns when it is set up. */
+export async function serve(invocation: Invocation): Promise<void> {
+  const { id, namespace, socket, debug } = invocation;
+  const log = openLog("log", { debug, fields: { id, namespace, pid: process.pid } });
+  // One mistake in one call must not take the pod with it.
+  process.on("uncaughtException", (error) =>
+    log.error("uncaught exception", { error: error.stack ?? error }),
+  );
+  process.on("unhandledRejection", (error) => log.error("unhandled rejection", { error }));
+
+  const publisher = openPublisher({ address: process.env.TTRPC_ADDRESS ?? "", namespace, log });
+  const task = openSandboxTask({
+    namespace,
+    publisher,
+    log,
+    calledAtMs: Number(process.env[CALLED_AT]) || performance.timeOrigin,
+    openPod: lazyPod(loadSandbox()),
+  });
+
+  let ending: Promise<void> | undefined;
+  const end = (reason: string): void => {
+    ending ??= (async () => {
+      log.info("shim ends", { reason });
+      await publisher.close(FLUSH_MS);
+      listener.close();
+      await server.close();
+      remove(socket);
+      process.exit(0);
+    })();
+  };
+
+  const handlers = handlersOf(
+    TaskDefinition.methods,
+    taskService({ task, version, onShutdown: () => setImmediate(end, "shutdown") }),
+  );
+  const server = createServer({
+    // Version 3 of the API has the same messages under another name.
+    services: { "containerd.task.v2.Task": handlers, "containerd.task.v3.Task": handlers },
+    statusOf: statusOfError,
+    onIdle: () => idle.refresh(),
+  });
+  const idle = setTimeout(() => {
+    if (!task.occupied && server.connections === 0) end("nobody needs it");
+  }, IDLE_EXIT_MS);
+  const listener = createListener((connection) => server.accept(connection));
+  listener.on("error", (error) => {
+    log.error("cannot listen", { error });
+    end("no socket");
+  });
+  listener.listen({ fd: LISTEN_FD });
+
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(
+      signal,
+      () =>
+        void task.abandon(signal).then(
+          () => end(signal),
+          () => end(signal),
+        ),
+    );
+  }
+  process.on("SIGHUP", () => undefined);
+  log.info("shim serves", { socket, version, node: process.versions.node });
+}
+
+async function loadSandbox() {
+  return (await import("./sandbox/sandbox.ts")).openSandbox;
+}

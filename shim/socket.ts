@@ -1,0 +1,101 @@
+import { createHash } from "node:crypto";
+import { linkSync, mkdirSync, unlinkSync } from "node:fs";
+import { createConnection, createServer, type Server } from "node:net";
+import { dirname, join } from "node:path";
+
+/** Where the sockets of all shims lie, unless containerd (2.3 and later) or TAPIR_SOCKET_DIR name another place. */
+export const SOCKET_DIRECTORY = "/run/tapir/s";
+
+/** sun_path holds 108 bytes with its final 0; containerd allows 106. */
+const MAX_PATH_BYTES = 106;
+
+/**
+ * The socket of the shim that serves sandbox `sandboxId`: the same words always give the same path, so the
+ * containers of a pod find it. Throws when the directory's path is too long.
+ */
+export function socketPath(directory: string, address: string, namespace: string, sandboxId: string): string {
+  const hash = createHash("sha256")
+    .update(JSON.stringify([address, namespace, sandboxId]))
+    .digest("hex");
+  const path = join(directory, hash.slice(0, 32));
+  if (Buffer.byteLength(temporary(path)) > MAX_PATH_BYTES) {
+    throw new Error(
+      `cannot listen on ${path}: the path is over ${MAX_PATH_BYTES} bytes; choose a shorter TAPIR_SOCKET_DIR`,
+    );
+  }
+  return path;
+}
+
+/** The path in an address that containerd and shims exchange ("unix:///run/..."). */
+export function pathOfAddress(address: string): string {
+  return address.startsWith("unix://") ? address.slice("unix://".length) : address;
+}
+
+const temporary = (path: string): string => `${path}.${process.pid}`;
+
+/**
+ * Listens on `path` (0600, in a directory of 0700) and returns the server, or undefined when a living shim already
+ * does. The socket of a dead one is replaced. Node removes what it bound when the server closes, so it binds another
+ * name and `path` is a second link to the same socket.
+ */
+export async function listenUnlessServed(path: string): Promise<Server | undefined> {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const mask = process.umask(0o177);
+  const server = createServer();
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(temporary(path), resolve);
+    });
+  } finally {
+    process.umask(mask);
+  }
+  try {
+    while (!linked(temporary(path), path)) {
+      if (await answers(path)) {
+        server.close();
+        return undefined;
+      }
+      remove(path);
+    }
+  } finally {
+    remove(temporary(path));
+  }
+  return server;
+}
+
+/** Whether a living process listens on `path`: a dead one's socket refuses, an absent one is not found. */
+export function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(path, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    // A full backlog (EAGAIN) belongs to a process that lives.
+    socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code === "EAGAIN"));
+  });
+}
+
+/** Removes a socket; one that is not there is fine. */
+export function remove(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (!hasCode(error, "ENOENT")) throw error;
+  }
+}
+
+/** link(2) never replaces: of two shims that start at once, one gets the name. */
+function linked(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if (hasCode(error, "EEXIST")) return false;
+    throw error;
+  }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
+}

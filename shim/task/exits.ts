@@ -1,0 +1,35 @@
+import { type ExitRecord, exitFile } from "../bundle-files.ts";
+
+/** The end of one process: recorded once, waited for by anybody, any number of times. */
+export interface ExitSlot {
+  /** undefined while the process lives. */
+  readonly record: ExitRecord | undefined;
+  /** Resolves with the record; rejects when there will never be one. */
+  readonly wait: Promise<ExitRecord>;
+  /** Records the end, on disk first. Only the first call counts and returns true: later ones know less. */
+  settle(record: ExitRecord): boolean;
+  /** There was no process after all. */
+  abandon(reason: Error): void;
+}
+
+/** `bundle`: where the record is kept for whoever comes after this process. */
+export function openExitSlot(bundle: string): ExitSlot {
+  const { promise, resolve, reject } = Promise.withResolvers<ExitRecord>();
+  let record: ExitRecord | undefined;
+  // Often nobody waits.
+  promise.catch(() => undefined);
+  return {
+    get record() {
+      return record;
+    },
+    wait: promise,
+    settle(first) {
+      if (record !== undefined) return false;
+      record = first;
+      exitFile.write(bundle, first);
+      resolve(first);
+      return true;
+    },
+    abandon: reject,
+  };
+}

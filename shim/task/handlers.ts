@@ -1,0 +1,59 @@
+import { wrapError } from "../../sys/error.ts";
+import { Code } from "../../sys/status.ts";
+import type { Call, Handler } from "../ttrpc/server.ts";
+import { StatusCode, TtrpcError } from "../ttrpc/status.ts";
+
+/** One message type of generated code. */
+interface Message<T> {
+  decode(bytes: Uint8Array): T;
+  encode(message: T): { finish(): Uint8Array };
+}
+interface Method {
+  readonly name: string;
+  readonly requestType: Pick<Message<unknown>, "decode">;
+  readonly responseType: { encode(message: never): { finish(): Uint8Array } };
+}
+type Methods = Readonly<Record<string, Method>>;
+
+/** The methods of a generated service that are there, on decoded messages. */
+export type Implementation<M extends Methods> = {
+  readonly [K in keyof M]?: (
+    request: ReturnType<M[K]["requestType"]["decode"]>,
+    call: Call,
+  ) => Promise<Parameters<M[K]["responseType"]["encode"]>[0]>;
+};
+
+/** Handlers for every method of a generated service; what is not implemented says so, with its name. */
+export function handlersOf<M extends Methods>(
+  methods: M,
+  implementation: Implementation<M>,
+): Record<string, Handler> {
+  return Object.fromEntries(
+    Object.entries(methods).map(([key, method]): [string, Handler] => {
+      const implemented: ((request: never, call: Call) => Promise<never>) | undefined = implementation[key];
+      return [method.name, implemented === undefined ? missing(method.name) : handler(method, implemented)];
+    }),
+  );
+}
+
+function handler(method: Method, run: (request: never, call: Call) => Promise<never>): Handler {
+  return async (payload, call) => {
+    let request: unknown;
+    try {
+      request = method.requestType.decode(payload);
+    } catch (error) {
+      throw wrapError(error, {
+        code: Code.INVALID_ARGUMENT,
+        operation: "decode",
+        object: `${method.name} request`,
+      });
+    }
+    return method.responseType.encode(await run(request as never, call)).finish();
+  };
+}
+
+function missing(name: string): Handler {
+  return async () => {
+    throw new TtrpcError(StatusCode.UNIMPLEMENTED, `tapir: ${name} is not implemented yet`);
+  };
+}
