@@ -1,15 +1,12 @@
 import { createServer as listenOn } from "node:net";
-import { join } from "node:path";
 import { ManagementDefinition } from "../proto/gen/tapir/management/v1/management.ts";
 import { deadlineIn } from "../sys/deadline.ts";
 import { wrapError } from "../sys/error.ts";
 import type { Ledger } from "../sys/ledger.ts";
 import type { Agent } from "./agent-client.ts";
+import { managementSocket } from "./sandbox/state-directory.ts";
 import { statusOfError } from "./task/status.ts";
 import { createServer, type Handler } from "./ttrpc/server.ts";
-
-/** Socket of the pod's management API, below the state directory that only root can enter. */
-export const MANAGEMENT_SOCKET = "management.sock";
 
 /** Serves the management API (proto/tapir/management/v1) of one pod until the ledger is unwound. */
 export async function serveManagement(agent: Agent, ledger: Ledger, requestTimeoutMs: number): Promise<void> {
@@ -34,7 +31,7 @@ export async function serveManagement(agent: Agent, ledger: Ledger, requestTimeo
       },
     },
   });
-  const path = join(ledger.directory, MANAGEMENT_SOCKET);
+  const path = managementSocket(ledger.directory);
   await ledger.acquire("shim.management", { kind: "file", path }, async ({ onRelease }) => {
     const listener = listenOn((socket) => server.accept(socket));
     const listening = Promise.withResolvers<void>();

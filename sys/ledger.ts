@@ -1,8 +1,9 @@
-import { appendFileSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Deadline, deadlineIn } from "./deadline.ts";
 import { errnoOf, wrapError } from "./error.ts";
 import { failpoint } from "./failpoint.ts";
+import { identify, type ProcessIdentity } from "./identity.ts";
 import { type Undo, undo } from "./undo/undo.ts";
 
 /**
@@ -41,10 +42,11 @@ export const UNDO_DEADLINE_MS = 10_000;
 const FILE = "ledger";
 
 type Line =
+  | { readonly owner: ProcessIdentity }
   | { readonly id: number; readonly step: string; readonly undo: Undo }
   | { readonly id: number; readonly done: true };
 
-/** Creates the state directory (0700) and an empty ledger in it. */
+/** Creates the state directory (0700) and a ledger in it that says this process owns it. */
 export function openLedger(directory: string): Ledger {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const held = new Map<number, () => Promise<void>>();
@@ -52,6 +54,8 @@ export function openLedger(directory: string): Ledger {
   const write = (line: Line): void => {
     appendFileSync(join(directory, FILE), `${JSON.stringify(line)}\n`, { mode: 0o600 });
   };
+  const owner = identify(process.pid);
+  if (owner !== undefined) write({ owner });
 
   const ledger: Ledger = {
     directory,
@@ -132,23 +136,24 @@ async function releaseStep(
   }
 }
 
-/** Reads what is still to be undone, last first. A torn last line (the writer was killed) is ignored. */
+export function hasLedger(directory: string): boolean {
+  return existsSync(join(directory, FILE));
+}
+
+/** Reads what is still to be undone, last first. */
 export function readLedger(directory: string): { step: string; undo: Undo }[] {
-  let text: string;
-  try {
-    text = readFileSync(join(directory, FILE), "utf8");
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [];
-    throw wrapError(error, { operation: "read", object: `ledger of ${directory}` });
-  }
   const open = new Map<number, { step: string; undo: Undo }>();
-  for (const line of text.split("\n")) {
-    const entry = parseLine(line);
-    if (entry === undefined) continue;
-    if ("done" in entry) open.delete(entry.id);
-    else open.set(entry.id, { step: entry.step, undo: entry.undo });
+  for (const line of readLines(directory)) {
+    if ("owner" in line) continue;
+    if ("done" in line) open.delete(line.id);
+    else open.set(line.id, { step: line.step, undo: line.undo });
   }
   return [...open.values()].reverse();
+}
+
+/** The process that opened the ledger; undefined when there is no ledger. It may be dead. */
+export function ledgerOwner(directory: string): ProcessIdentity | undefined {
+  return readLines(directory).find((line) => "owner" in line)?.owner;
 }
 
 /**
@@ -174,11 +179,16 @@ function removeDirectory(directory: string): void {
   rmSync(directory, { recursive: true, force: true });
 }
 
-function parseLine(line: string): Line | undefined {
-  if (line === "") return undefined;
+/** A torn last line (the writer was killed) is no line. */
+function readLines(directory: string): Line[] {
   try {
-    return JSON.parse(line) as Line;
-  } catch {
-    return undefined;
+    const text = readFileSync(join(directory, FILE), "utf8");
+    return text
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as Line);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw wrapError(error, { operation: "read", object: `ledger of ${directory}` });
   }
 }

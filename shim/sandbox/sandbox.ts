@@ -1,5 +1,4 @@
 import { constants } from "node:os";
-import { join } from "node:path";
 import type { Vm, VmExit } from "../../hypervisor/hypervisor.ts";
 import { type Ledger, openLedger } from "../../sys/ledger.ts";
 import { stateDirectoryFile } from "../bundle-files.ts";
@@ -7,6 +6,7 @@ import { serveManagement } from "../management.ts";
 import type { Pod, PodContext, PodExit } from "./pod.ts";
 import { readSettings } from "./settings.ts";
 import { startVm } from "./start-vm.ts";
+import { sandboxDirectory } from "./state-directory.ts";
 import { startTimeline } from "./timeline.ts";
 
 /** A pod in a VM of its own. Owns the pod's ledger, and with it everything the pod has on this machine. */
@@ -21,7 +21,7 @@ export function openSandbox(context: PodContext): Pod {
       timeline.add({ name: "shim start", startMs: 0, endMs: timeline.nowMs() });
       const settings = readSettings(context);
       const { runtime, agent: timeouts } = settings.configuration;
-      const directory = join(runtime.stateDir, spec.namespace, spec.id);
+      const directory = sandboxDirectory(runtime.stateDir, spec.namespace, spec.id);
       // First, so that whoever comes after a crash finds the ledger.
       stateDirectoryFile.write(spec.bundle, directory);
       ledger = openLedger(directory);

@@ -1,0 +1,45 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { errnoOf } from "../../sys/error.ts";
+import { hasLedger } from "../../sys/ledger.ts";
+
+/** Where one sandbox keeps what dies with it: ledger, sockets, console log, timeline. Root only. */
+export function sandboxDirectory(stateDir: string, namespace: string, id: string): string {
+  return join(stateDir, namespace, id);
+}
+
+/** Socket of the sandbox's management API (proto/tapir/management/v1). */
+export function managementSocket(directory: string): string {
+  return join(directory, "management.sock");
+}
+
+export interface SandboxPlace {
+  readonly namespace: string;
+  readonly id: string;
+  readonly directory: string;
+}
+
+/** Every sandbox that has a ledger, in order of namespace and id; other things may lie beside them. */
+export function listSandboxes(stateDir: string): SandboxPlace[] {
+  return namesIn(stateDir)
+    .flatMap((namespace) =>
+      namesIn(join(stateDir, namespace)).map((id) => ({
+        namespace,
+        id,
+        directory: sandboxDirectory(stateDir, namespace, id),
+      })),
+    )
+    .filter(({ directory }) => hasLedger(directory));
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => name)
+      .toSorted();
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
