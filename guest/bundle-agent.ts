@@ -15,7 +15,7 @@ export interface AgentBundle {
 const HOME = dirname(dirname(fileURLToPath(import.meta.url)));
 
 // What CommonJS packages inside an ES module expect to find.
-const BANNER = [
+export const BANNER = [
   'import { createRequire as tapirCreateRequire } from "node:module";',
   "const require = tapirCreateRequire(import.meta.url);",
   "const __filename = import.meta.filename, __dirname = import.meta.dirname;",
@@ -60,12 +60,14 @@ const NATIVE_MODULES = {
   "netlink.node": "netlink/prebuilds/linux-x64/node.napi.node",
 } as const;
 
-function findNatives(): Map<string, string> {
+/** File name beside the script to path on this machine. */
+export function findNatives(): Map<string, string> {
   const modules = join(HOME, "node_modules");
   return new Map(Object.entries(NATIVE_MODULES).map(([name, path]) => [name, join(modules, path)]));
 }
 
-function nativeModules(): Plugin {
+/** Replaces the loaders of koffi and netlink, which search the disk, by one require each. */
+export function nativeModules(): Plugin {
   // The file of each package that looks for its binary, and what takes its place.
   const loaders = new Map([
     ["koffi", 'export const loadStatic = () => require("./koffi.node");'],

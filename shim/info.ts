@@ -1,18 +1,25 @@
-import { writeSync } from "node:fs";
+import { readFileSync, writeSync } from "node:fs";
 
 declare const TAPIR_VERSION: string | undefined;
-declare const TAPIR_REVISION: string | undefined;
 
 /** Set by the bundler; from source it is the development version. */
 export const version = typeof TAPIR_VERSION === "string" ? TAPIR_VERSION : "0.0.0-dev";
-const revision = typeof TAPIR_REVISION === "string" ? TAPIR_REVISION : "";
+
+/** The bundler's name for exactly this build; "" from source. */
+function readRevision(): string {
+  try {
+    return readFileSync(`${import.meta.dirname}/revision`, "utf8");
+  } catch {
+    return "";
+  }
+}
 
 /** `-v` */
 export function printVersion(): void {
   const lines = [
     "containerd-shim-tapir-v2:",
     `  Version:  ${version}`,
-    `  Revision: ${revision}`,
+    `  Revision: ${readRevision()}`,
     `  Node version: ${process.versions.node}`,
   ];
   writeSync(1, `${lines.join("\n")}\n\n`);
@@ -21,6 +28,9 @@ export function printVersion(): void {
 /** `-info` (containerd 2.x): who this is, as protobuf. What stands on stdin does not change it. */
 export async function printInfo(): Promise<void> {
   const { RuntimeInfo } = await import("../proto/gen/containerd/types/types.ts");
-  const info = RuntimeInfo.fromPartial({ name: "io.containerd.tapir.v2", version: { version, revision } });
+  const info = RuntimeInfo.fromPartial({
+    name: "io.containerd.tapir.v2",
+    version: { version, revision: readRevision() },
+  });
   writeSync(1, RuntimeInfo.encode(info).finish());
 }

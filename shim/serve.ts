@@ -37,21 +37,21 @@ export async function serve(invocation: Invocation): Promise<void> {
     openPod: lazyPod(loadSandbox()),
   });
 
-  let ending: Promise<void> | undefined;
-  const end = (reason: string): void => {
-    ending ??= (async () => {
-      log.info("shim ends", { reason });
-      await publisher.close(FLUSH_MS);
-      listener.close();
-      await server.close();
-      remove(socket);
-      process.exit(0);
-    })();
+  let ending = false;
+  const end = async (reason: string): Promise<void> => {
+    if (ending) return;
+    ending = true;
+    log.info("shim ends", { reason });
+    await publisher.close(FLUSH_MS);
+    listener.close();
+    await server.close();
+    remove(socket);
+    process.exit(0);
   };
 
   const handlers = handlersOf(
     TaskDefinition.methods,
-    taskService({ task, version, onShutdown: () => setImmediate(end, "shutdown") }),
+    taskService({ task, version, onShutdown: () => void setImmediate(end, "shutdown") }),
   );
   const server = createServer({
     // Version 3 of the API has the same messages under another name.
@@ -60,12 +60,12 @@ export async function serve(invocation: Invocation): Promise<void> {
     onIdle: () => idle.refresh(),
   });
   const idle = setTimeout(() => {
-    if (!task.occupied && server.connections === 0) end("nobody needs it");
+    if (!task.occupied && server.connections === 0) void end("nobody needs it");
   }, IDLE_EXIT_MS);
   const listener = createListener((connection) => server.accept(connection));
   listener.on("error", (error) => {
     log.error("cannot listen", { error });
-    end("no socket");
+    void end("no socket");
   });
   listener.listen({ fd: LISTEN_FD });
 
