@@ -123,7 +123,7 @@ export async function addRedirect(
   await socket.request({ type: RTM.NEWTFILTER, flags, payload, operation: "add", object }, deadline);
 }
 
-/** Deletes exactly this filter; ENOENT or EINVAL when it is not there. */
+/** Deletes exactly this filter, or with handle 0 all of its priority; ENOENT or EINVAL when there is none. */
 export async function deleteIngressFilter(
   socket: RouteSocket,
   link: LinkReference,

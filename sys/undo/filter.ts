@@ -16,16 +16,23 @@ export async function undoFilter(
   if (link === undefined || link.index !== entry.index) return;
   try {
     if ((await findIngress(socket, link, deadline)) === undefined) return;
-    const mine = (await listIngressFilters(socket, link, deadline)).find((filter) => isOurs(filter, entry));
-    if (mine !== undefined) await deleteIngressFilter(socket, link, mine, deadline);
+    const filters = await listIngressFilters(socket, link, deadline);
+    const mine = filters.find((filter) => isBeside(filter, entry) && leadsTo(filter, entry.target));
+    if (mine === undefined) return;
+    // Alone at its priority, the whole priority goes (handle 0): u32 leaves an empty hash table there otherwise.
+    const alone = filters.filter((filter) => isBeside(filter, entry)).length === 1;
+    await deleteIngressFilter(socket, link, alone ? { ...mine, handle: 0 } : mine, deadline);
   } catch (error) {
     const errno = errnoOf(error);
     if (errno !== "ENODEV" && errno !== "ENOENT") throw error;
   }
 }
 
-function isOurs(filter: Filter, entry: Extract<Undo, { kind: "filter" }>): boolean {
-  // Once the target is deleted the kernel shows 0 in its place.
-  const leadsThere = filter.redirectsTo === entry.target || filter.redirectsTo === 0;
-  return filter.priority === entry.priority && filter.protocol === entry.protocol && leadsThere;
+function isBeside(filter: Filter, place: Pick<Filter, "priority" | "protocol">): boolean {
+  return filter.priority === place.priority && filter.protocol === place.protocol;
+}
+
+/** Once the target is deleted the kernel shows 0 in its place. */
+function leadsTo({ redirectsTo }: Filter, target: number): boolean {
+  return redirectsTo === target || redirectsTo === 0;
 }

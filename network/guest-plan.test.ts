@@ -1,0 +1,337 @@
+import test from "ava";
+import type { Address, Link, Neighbor, Route } from "../sys/netlink/records.ts";
+import type { DiscoveredNetwork } from "./discover.ts";
+import { planGuest } from "./guest-plan.ts";
+import { planNics } from "./nic-plan.ts";
+
+const UP = 0x1_1043;
+
+const link = (index: number, name: string, more: Partial<Link> = {}): Link => ({
+  index,
+  name,
+  kind: "veth",
+  type: 1,
+  mac: `02:00:00:00:00:0${index}`,
+  mtu: 1500,
+  flags: UP,
+  txQueueLength: 1000,
+  peerIndex: 9,
+  masterIndex: 0,
+  operationalState: 6,
+  alias: "",
+  ...more,
+});
+
+const address = (text: string, more: Partial<Address> = {}): Address => {
+  const six = text.includes(":");
+  return {
+    index: 2,
+    family: six ? 6 : 4,
+    address: text,
+    prefixLength: six ? 64 : 24,
+    peer: undefined,
+    broadcast: undefined,
+    scope: 0,
+    flags: 0x80,
+    label: six ? undefined : "eth0",
+    ...more,
+  };
+};
+
+const route = (destination: string, more: Partial<Route> = {}): Route => ({
+  family: destination.includes(":") ? 6 : 4,
+  destination,
+  gateway: undefined,
+  index: 2,
+  source: undefined,
+  scope: 0,
+  metric: 0,
+  table: 254,
+  protocol: 3,
+  type: 1,
+  onLink: false,
+  metrics: {},
+  nextHops: [],
+  preference: undefined,
+  ...more,
+});
+
+const neighbor = (text: string, state: number, more: Partial<Neighbor> = {}): Neighbor => ({
+  index: 2,
+  family: text.includes(":") ? 6 : 4,
+  address: text,
+  mac: "02:00:00:00:00:ff",
+  state,
+  flags: 0,
+  ...more,
+});
+
+interface Found {
+  readonly links?: readonly Link[];
+  readonly addresses?: readonly Address[];
+  readonly routes?: readonly Route[];
+  readonly neighbors?: readonly Neighbor[];
+}
+
+function found({
+  links = [link(2, "eth0")],
+  addresses = [],
+  routes = [],
+  neighbors = [],
+}: Found): DiscoveredNetwork {
+  return {
+    netns: "/run/netns/cni-1",
+    netnsInode: 1,
+    loopbackIndex: 1,
+    links: links.map((one) => ({
+      link: one,
+      addresses: addresses.filter(({ index }) => index === one.index),
+      neighbors: neighbors.filter(({ index }) => index === one.index),
+    })),
+    routes,
+  };
+}
+
+const plan = (what: Found) => {
+  const network = found(what);
+  const nics = planNics(network, { model: { name: "tcfilter", serves: ["veth"] }, vcpus: 1 });
+  return planGuest(network, nics);
+};
+
+test("the NIC is the link: name, MAC, MTU, flags, queue length", (t) => {
+  const { interfaces } = plan({
+    links: [link(2, "eth0", { mtu: 1400, txQueueLength: 7, flags: UP | 0x80 | 0x100 | 0x200 })],
+  });
+  t.deepEqual(interfaces, [
+    {
+      name: "eth0",
+      mac: "02:00:00:00:00:02",
+      mtu: 1400,
+      addresses: [],
+      up: true,
+      noArp: true,
+      promiscuous: true,
+      allMulticast: true,
+      multicast: true,
+      txQueueLength: 7,
+    },
+  ]);
+});
+
+test("dual stack: every address, link-local too, with scope, peer, broadcast and label", (t) => {
+  const { interfaces } = plan({
+    addresses: [
+      address("10.1.2.3", { broadcast: "10.1.2.255" }),
+      address("10.1.3.3", { prefixLength: 32, peer: "10.1.3.9", scope: 253, label: "eth0:1" }),
+      address("2001:db8::2"),
+      address("fe80::ff:fe00:2", { scope: 253 }),
+    ],
+  });
+  const none = { peer: "", broadcast: "", flags: 0, label: "" };
+  t.deepEqual(interfaces[0]?.addresses, [
+    { ...none, address: "10.1.2.3", prefixLength: 24, broadcast: "10.1.2.255", scope: 0, label: "eth0" },
+    { ...none, address: "10.1.3.3", prefixLength: 32, peer: "10.1.3.9", scope: 253, label: "eth0:1" },
+    { ...none, address: "2001:db8::2", prefixLength: 64, scope: 0 },
+    { ...none, address: "fe80::ff:fe00:2", prefixLength: 64, scope: 253 },
+  ]);
+});
+
+test("address flags: meaning is kept, progress is not; a duplicate is left out", (t) => {
+  const { interfaces } = plan({
+    addresses: [
+      address("2001:db8::2", { flags: 0x80 | 0x40 | 0x02 | 0x200 }),
+      address("2001:db8::3", { flags: 0x80 | 0x08 }),
+    ],
+  });
+  t.deepEqual(
+    interfaces[0]?.addresses.map(({ address: text, flags }) => [text, flags]),
+    [["2001:db8::2", 0x200]],
+  );
+});
+
+test("what the kernel makes by itself is left out: connected routes, local table, multicast", (t) => {
+  const { routes } = plan({
+    routes: [
+      route("10.1.2.0/24", { protocol: 2, scope: 253, source: "10.1.2.3" }),
+      route("10.1.2.3/32", { table: 255, type: 2, protocol: 2 }),
+      route("10.1.2.255/32", { table: 255, type: 3, protocol: 2 }),
+      route("2001:db8::/64", { protocol: 2, metric: 256, preference: 0 }),
+      route("fe80::/64", { protocol: 2, metric: 256, preference: 0 }),
+      route("ff00::/8", { table: 255, type: 5, protocol: 2 }),
+      route("224.0.0.0/4", { type: 5 }),
+      route("192.0.2.0/24", { table: 255, type: 2, index: 1 }),
+    ],
+  });
+  t.deepEqual(routes, []);
+});
+
+test("a route that somebody made under a connected prefix of NOPREFIXROUTE goes along", (t) => {
+  const { routes } = plan({ routes: [route("10.1.2.0/24", { scope: 253, source: "10.1.2.3" })] });
+  t.deepEqual(
+    routes.map(({ destination, scope, source }) => [destination, scope, source]),
+    [["10.1.2.0/24", 253, "10.1.2.3"]],
+  );
+});
+
+test("a /32 with an on-link gateway and a static neighbour, default first in the kernel's list", (t) => {
+  const { routes, neighbors } = plan({
+    addresses: [address("10.244.1.7", { prefixLength: 32 })],
+    routes: [route("0.0.0.0/0", { gateway: "169.254.1.1" }), route("169.254.1.1/32", { scope: 253 })],
+    neighbors: [neighbor("169.254.1.1", 0x80, { mac: "ee:ee:ee:ee:ee:ee" })],
+  });
+  t.deepEqual(
+    routes.map(({ destination, gateway }) => [destination, gateway]),
+    [
+      ["169.254.1.1/32", ""],
+      ["0.0.0.0/0", "169.254.1.1"],
+    ],
+  );
+  t.deepEqual(neighbors, [
+    { device: "eth0", address: "169.254.1.1", mac: "ee:ee:ee:ee:ee:ee", state: 0x80, flags: 0 },
+  ]);
+});
+
+test("order: connected, then on-link gateways, then gateways; else as the kernel lists", (t) => {
+  const { routes } = plan({
+    routes: [
+      route("0.0.0.0/0", { gateway: "10.1.2.1" }),
+      route("10.5.0.0/16", { gateway: "10.1.2.2" }),
+      route("10.6.0.0/16", { gateway: "169.254.1.1", onLink: true }),
+      route("10.7.0.0/16", { scope: 253 }),
+      route("10.8.0.0/16", { type: 6, index: 0 }),
+      route("::/0", { gateway: "fe80::1" }),
+      route("2001:db8:1::/48", {}),
+    ],
+  });
+  t.deepEqual(
+    routes.map(({ destination }) => destination),
+    ["10.7.0.0/16", "10.8.0.0/16", "2001:db8:1::/48", "10.6.0.0/16", "0.0.0.0/0", "10.5.0.0/16", "::/0"],
+  );
+});
+
+test("every attribute of a route arrives; absent ones are empty", (t) => {
+  const { routes } = plan({
+    routes: [
+      route("2001:db8:5::/48", {
+        gateway: "fe80::1",
+        source: "2001:db8::2",
+        metric: 55,
+        table: 1000,
+        protocol: 9,
+        onLink: true,
+        metrics: { 2: 1300, 8: 1240 },
+        preference: 0,
+      }),
+    ],
+  });
+  t.deepEqual(routes, [
+    {
+      destination: "2001:db8:5::/48",
+      family: 6,
+      gateway: "fe80::1",
+      device: "eth0",
+      source: "2001:db8::2",
+      scope: 0,
+      metric: 55,
+      table: 1000,
+      protocol: 9,
+      type: 1,
+      onLink: true,
+      mtu: 1300,
+      metrics: { 8: 1240 },
+      nextHops: [],
+      preference: 1,
+    },
+  ]);
+});
+
+test("multipath over two NICs; discarding routes have no device", (t) => {
+  const { routes } = plan({
+    links: [link(2, "eth0"), link(3, "net1")],
+    routes: [
+      route("0.0.0.0/0", {
+        index: 0,
+        nextHops: [
+          { gateway: "10.1.2.1", index: 2, weight: 2, onLink: false },
+          { gateway: undefined, index: 3, weight: 1, onLink: false },
+        ],
+      }),
+      ...[6, 7, 8, 9].map((type) => route(`10.${type}.0.0/16`, { type, index: 0 })),
+    ],
+  });
+  t.deepEqual(
+    routes.map(({ type, device }) => [type, device]),
+    [
+      [6, ""],
+      [7, ""],
+      [8, ""],
+      [9, ""],
+      [1, ""],
+    ],
+  );
+  t.deepEqual(routes[4]?.nextHops, [
+    { gateway: "10.1.2.1", device: "eth0", weight: 2, onLink: false },
+    { gateway: "", device: "net1", weight: 1, onLink: false },
+  ]);
+});
+
+test("routes over links without a NIC stay behind, routes over loopback go along", (t) => {
+  const { routes } = plan({
+    links: [link(2, "eth0"), link(4, "tunl0", { kind: "ipip", flags: 0x80 })],
+    routes: [
+      route("10.5.0.0/16", { index: 4 }),
+      route("10.6.0.0/16", {
+        index: 0,
+        nextHops: [{ gateway: undefined, index: 4, weight: 1, onLink: false }],
+      }),
+      route("10.7.0.0/16", { index: 1 }),
+    ],
+  });
+  t.deepEqual(
+    routes.map(({ destination, device }) => [destination, device]),
+    [["10.7.0.0/16", "lo"]],
+  );
+});
+
+test("neighbours: permanent always, learned ones only of the default gateway", (t) => {
+  const { neighbors } = plan({
+    routes: [
+      route("0.0.0.0/0", { gateway: "10.1.2.1" }),
+      route("::/0", { index: 0, nextHops: [{ gateway: "fe80::1", index: 2, weight: 1, onLink: false }] }),
+      route("10.5.0.0/16", { gateway: "10.1.2.2" }),
+    ],
+    neighbors: [
+      neighbor("10.1.2.1", 0x02),
+      neighbor("fe80::1", 0x08, { flags: 0x80 }),
+      neighbor("10.1.2.2", 0x02),
+      neighbor("10.1.2.50", 0x80),
+      neighbor("10.1.2.51", 0x80, { mac: "" }),
+      neighbor("ff02::16", 0x40),
+    ],
+  });
+  t.deepEqual(
+    neighbors.map(({ address: text, state, flags }) => [text, state, flags]),
+    [
+      ["10.1.2.1", 0x02, 0],
+      ["fe80::1", 0x04, 0x80],
+      ["10.1.2.50", 0x80, 0],
+      ["10.1.2.51", 0x80, 0],
+    ],
+  );
+});
+
+test("a gateway that does not answer is not passed on", (t) => {
+  const { neighbors } = plan({
+    routes: [route("0.0.0.0/0", { gateway: "10.1.2.1" })],
+    neighbors: [neighbor("10.1.2.1", 0x20, { mac: "" }), neighbor("10.1.2.1", 0x01, { mac: "" })],
+  });
+  t.deepEqual(neighbors, []);
+});
+
+test("no NIC planned, nothing for the guest", (t) => {
+  const network = found({
+    addresses: [address("10.1.2.3")],
+    routes: [route("0.0.0.0/0", { gateway: "10.1.2.1" })],
+  });
+  t.deepEqual(planGuest(network, []), { interfaces: [], routes: [], neighbors: [] });
+});
