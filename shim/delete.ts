@@ -3,7 +3,7 @@ import { DeleteResponse } from "../proto/gen/containerd/task/task.ts";
 import { type Deadline, deadlineIn } from "../sys/deadline.ts";
 import { reasonOf } from "../sys/error.ts";
 import { isAlive } from "../sys/identity.ts";
-import { readLedger, replayLedger } from "../sys/ledger.ts";
+import { hasLedger, replayLedger } from "../sys/ledger.ts";
 import { type Invocation, requireIdentity } from "./bootstrap.ts";
 import {
   addressFile,
@@ -53,7 +53,7 @@ export async function deleteCommand(invocation: Invocation): Promise<void> {
 async function deleteSandbox(bundle: string, deadline: Deadline): Promise<void> {
   await endServe(bundle, deadline);
   const directory = stateDirectoryFile.read(bundle);
-  if (directory !== undefined && readLedger(directory).length > 0) {
+  if (directory !== undefined && hasLedger(directory)) {
     const { failures } = await deadline.race(replayLedger(directory));
     if (failures.length > 0)
       throw new Error(`cannot undo all of ${directory}: ${failures.map(reasonOf).join("; ")}`);
