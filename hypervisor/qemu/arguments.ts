@@ -1,15 +1,17 @@
 import type { VmNic, VmSpec } from "../hypervisor.ts";
 import {
   agentPort,
+  consolePort,
   entropySource,
   imageDisk,
   imageMemory,
   networkDevice,
+  panicDevice,
   rootPortDevice,
   serialController,
 } from "./devices.ts";
 import { kernelCommandLine } from "./kernel-command-line.ts";
-import { deviceOption, option } from "./option.ts";
+import { deviceOption, type OptionValue, option } from "./option.ts";
 import { createTopology, reservePort, type Topology } from "./topology.ts";
 
 /** What the command line needs besides the spec. */
@@ -47,24 +49,16 @@ export function qemuArguments(spec: VmSpec, context: ArgumentContext): QemuArgum
     ...machine(spec),
     ...memory(spec, context.imageBytes),
     ...["-kernel", spec.kernel, "-initrd", spec.initramfs, "-append", kernelCommandLine(spec)],
-    ...[
-      "-chardev",
-      option("socket", { id: "qmp", fd: inherited(context.qmpFd) }),
-      "-mon",
-      "chardev=qmp,mode=control",
-    ],
-    ...[
-      "-chardev",
-      option("socket", { id: "console", fd: inherited(context.consoleFd) }),
-      "-serial",
-      "chardev:console",
-    ],
-    ...devices(serialController()),
-    ...["-chardev", option("socket", { id: "agent", path: context.agentSocket, server: true, wait: false })],
-    ...devices(agentPort("agent")),
+    ...socketChardev("qmp", { fd: inherited(context.qmpFd) }),
+    ...["-mon", "chardev=qmp,mode=control"],
+    // Two ports write to the console: the kernel's first words need a port without a driver.
+    ...socketChardev("console", { fd: inherited(context.consoleFd), mux: true }),
+    ...["-serial", "chardev:console"],
+    ...socketChardev("agent", { path: context.agentSocket, server: true, wait: false }),
+    ...devices(serialController(), consolePort("console"), agentPort("agent")),
     ...image(spec, context.imageBytes),
     ...["-object", "rng-builtin,id=rng"],
-    ...devices(entropySource("rng"), ...ports.map(rootPortDevice)),
+    ...devices(entropySource("rng"), panicDevice(), ...ports.map(rootPortDevice)),
   ];
   for (const nic of spec.nics) {
     const reserved = reservePort(topology, nic.id);
@@ -72,6 +66,10 @@ export function qemuArguments(spec: VmSpec, context: ArgumentContext): QemuArgum
     argv.push(...coldNic(nic, reserved.port, inherited));
   }
   return { argv, inherit, topology };
+}
+
+function socketChardev(id: string, properties: Readonly<Record<string, OptionValue>>): string[] {
+  return ["-chardev", option("socket", { id, ...properties })];
 }
 
 function machine(spec: VmSpec): string[] {
@@ -89,7 +87,12 @@ function machine(spec: VmSpec): string[] {
   return [
     ...["-nodefaults", "-no-user-config", "-display", "none", "-vga", "none", "-no-reboot"],
     ...["-machine", q35],
-    ...["-accel", accelerator(spec.accelerator), "-cpu", spec.accelerator === "kvm" ? "host" : "max"],
+    ...[
+      "-accel",
+      accelerator(spec.accelerator),
+      "-cpu",
+      spec.accelerator === "kvm" ? "host" : "max,la57=off",
+    ],
     ...["-smp", option(String(spec.vcpus), { sockets: 1, cores: spec.vcpus, threads: 1 })],
     ...[
       "-rtc",

@@ -3,7 +3,7 @@ import type { DeviceArguments } from "../qmp/commands.ts";
 /** The devices of a machine as data: the command line and `device_add` say the same thing from one record. */
 
 /** Slots of the root bus, fixed so that a saved guest finds every device where it was. */
-export const SLOTS = { serial: 1, image: 2, entropy: 3, firstRootPort: 4 } as const;
+export const SLOTS = { serial: 1, image: 2, entropy: 3, panic: 4, firstRootPort: 5 } as const;
 
 /** The port by which the agent finds its transport in /sys/class/virtio-ports. */
 export const AGENT_PORT = "org.tapir.agent.0";
@@ -37,6 +37,11 @@ export function serialController(): DeviceArguments {
   };
 }
 
+/** The guest's console, port 0 by convention: hvc0. */
+export function consolePort(chardev: string): DeviceArguments {
+  return { driver: "virtconsole", id: "console", bus: "serial.0", nr: 0, chardev };
+}
+
 export function agentPort(chardev: string): DeviceArguments {
   return { driver: "virtserialport", id: "agent", bus: "serial.0", nr: 1, chardev, name: AGENT_PORT };
 }
@@ -66,6 +71,11 @@ export function entropySource(rng: string): DeviceArguments {
     rng,
     ...modern,
   };
+}
+
+/** By which the guest kernel reports that it panicked. */
+export function panicDevice(): DeviceArguments {
+  return { driver: "pvpanic-pci", id: "panic", bus: "pcie.0", addr: pciSlot(SLOTS.panic) };
 }
 
 /** A NIC on a root port. `queues` above 1 needs two interrupts per queue, one for changes and one for control. */

@@ -13,8 +13,8 @@ export interface Port {
   readonly device: string | undefined;
 }
 
-/** Slots 4 to 30 of the root bus; 31 is the chipset's own. */
-export const MAX_ROOT_PORTS = 27;
+/** Slots 5 to 30 of the root bus; 31 is the chipset's own. */
+export const MAX_ROOT_PORTS = 26;
 
 export function createTopology(count: number): Topology {
   if (!Number.isInteger(count) || count < 0 || count > MAX_ROOT_PORTS) {

@@ -8,7 +8,7 @@ export interface FakeKernel {
   readonly says?: string;
   readonly repeat?: "forever";
   /** What the guest does then: sleep for ever, or reset the machine. */
-  readonly then: "halt" | "reset";
+  readonly ends: "halt" | "reset";
 }
 
 const SECTOR = 512;
@@ -16,7 +16,7 @@ const SETUP_SECTORS = 4;
 const CODE_OFFSET = 0x280;
 const TEXT_OFFSET = 0x300;
 
-export function fakeKernel({ says = "", repeat, then }: FakeKernel): Buffer {
+export function fakeKernel({ says = "", repeat, ends }: FakeKernel): Buffer {
   const image = Buffer.alloc(SECTOR * (1 + SETUP_SECTORS) + 4096);
   image.writeUInt8(SETUP_SECTORS, 0x1f1);
   image.writeUInt32LE(4096 / 16, 0x1f4);
@@ -28,13 +28,13 @@ export function fakeKernel({ says = "", repeat, then }: FakeKernel): Buffer {
   image.writeUInt8(1, 0x211);
   image.writeUInt32LE(0x7fffffff, 0x22c);
   image.writeUInt32LE(4096, 0x238);
-  image.set(program(repeat === "forever", then), CODE_OFFSET);
+  image.set(program(repeat === "forever", ends), CODE_OFFSET);
   image.write(`${says}\0`, TEXT_OFFSET, "latin1");
   return image;
 }
 
 /** Real mode; the code segment starts at file offset 0x200. */
-function program(forever: boolean, then: FakeKernel["then"]): number[] {
+function program(forever: boolean, ends: FakeKernel["ends"]): number[] {
   const text = TEXT_OFFSET - 0x200;
   const print = [
     ...[0xbe, text & 0xff, text >> 8], // mov si, text
@@ -49,5 +49,5 @@ function program(forever: boolean, then: FakeKernel["then"]): number[] {
   const again = forever ? [0xeb, 0x100 - print.length - 2] : [];
   const halt = [0xfa, 0xf4, 0xeb, 0xfc]; // cli; hlt; jmp cli
   const reset = [0xba, 0xf9, 0x0c, 0xb0, 0x06, 0xee]; // mov dx, 0xcf9; mov al, 6; out dx, al
-  return [...print, ...again, ...(then === "reset" ? reset : []), ...halt];
+  return [...print, ...again, ...(ends === "reset" ? reset : []), ...halt];
 }

@@ -1,0 +1,130 @@
+import test from "ava";
+import { codeOf } from "../../sys/error.ts";
+import { Code } from "../../sys/status.ts";
+import type { VmSpec } from "../hypervisor.ts";
+import { qemuArguments } from "./arguments.ts";
+import { option } from "./option.ts";
+
+const spec: VmSpec = {
+  name: "pod1",
+  directory: "/run/tapir/pod1",
+  qemu: "/usr/bin/qemu-system-x86_64",
+  kernel: "/guest/vmlinuz",
+  initramfs: "/guest/initramfs.cpio",
+  image: "/guest/root.erofs",
+  imageDriver: "virtio-pmem",
+  accelerator: "tcg",
+  vcpus: 1,
+  memoryMiB: 256,
+  rootPorts: 1,
+  kernelParameters: [],
+  nics: [],
+};
+const context = {
+  agentSocket: "/run/tapir/pod1/agent.sock",
+  qmpFd: 20,
+  consoleFd: 21,
+  imageBytes: 142 * 1024 * 1024,
+};
+const NIC = { id: "eth0", mac: "02:00:00:00:00:01", tapFds: [30], vhostFds: [] };
+
+/** The values that follow `name` on the command line. */
+function valuesOf(argv: readonly string[], name: string): string[] {
+  return argv.filter((_, index) => argv[index - 1] === name);
+}
+
+test("golden: one vCPU under TCG, the image by DAX, one NIC, one free port", (t) => {
+  const { argv, inherit, topology } = qemuArguments({ ...spec, nics: [NIC] }, context);
+  t.deepEqual(argv, [
+    ...["-name", "tapir-pod1,debug-threads=on"],
+    ...["-nodefaults", "-no-user-config", "-display", "none", "-vga", "none", "-no-reboot"],
+    "-machine",
+    "q35,memory-backend=ram,smm=off,usb=off,vmport=off,hpet=off,sata=off,smbus=off,i8042=off,dump-guest-core=off",
+    ...["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max,la57=off"],
+    ...["-smp", "1,sockets=1,cores=1,threads=1"],
+    ...["-rtc", "base=utc,clock=host,driftfix=none"],
+    ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
+    ...["-m", "256M,slots=1,maxmem=398M"],
+    ...["-object", "memory-backend-memfd,id=ram,size=256M,share=on"],
+    ...["-kernel", "/guest/vmlinuz", "-initrd", "/guest/initramfs.cpio", "-append"],
+    "console=hvc0 earlyprintk=ttyS0 quiet panic=-1 reboot=t net.ifnames=0 swiotlb=1 cryptomgr.notests " +
+      "random.trust_cpu=on no_timer_check tsc=reliable rcupdate.rcu_expedited=1",
+    ...["-chardev", "socket,id=qmp,fd=3", "-mon", "chardev=qmp,mode=control"],
+    ...["-chardev", "socket,id=console,fd=4,mux=on", "-serial", "chardev:console"],
+    ...["-chardev", "socket,id=agent,path=/run/tapir/pod1/agent.sock,server=on,wait=off"],
+    "-device",
+    "virtio-serial-pci,id=serial,bus=pcie.0,addr=0x1,max_ports=4,disable-legacy=on,disable-modern=off",
+    ...["-device", "virtconsole,id=console,bus=serial.0,nr=0,chardev=console"],
+    ...["-device", "virtserialport,id=agent,bus=serial.0,nr=1,chardev=agent,name=org.tapir.agent.0"],
+    ...[
+      "-object",
+      "memory-backend-file,id=image,mem-path=/guest/root.erofs,size=148897792,share=on,readonly=on",
+    ],
+    ...["-device", "virtio-pmem-pci,id=root,bus=pcie.0,addr=0x2,memdev=image"],
+    ...["-object", "rng-builtin,id=rng"],
+    ...[
+      "-device",
+      "virtio-rng-pci,id=entropy,bus=pcie.0,addr=0x3,rng=rng,disable-legacy=on,disable-modern=off",
+    ],
+    ...["-device", "pvpanic-pci,id=panic,bus=pcie.0,addr=0x4"],
+    ...["-device", "pcie-root-port,id=rp0,bus=pcie.0,addr=0x5,chassis=1,slot=1,io-reserve=0"],
+    ...["-device", "pcie-root-port,id=rp1,bus=pcie.0,addr=0x6,chassis=2,slot=2,io-reserve=0"],
+    ...["-netdev", "tap,id=eth0-net,fds=5"],
+    "-device",
+    "virtio-net-pci,id=eth0,bus=rp0,addr=0x0,netdev=eth0-net,mac=02:00:00:00:00:01,romfile=,disable-legacy=on,disable-modern=off",
+  ]);
+  t.deepEqual(inherit, [20, 21, 30]);
+  t.deepEqual(topology.ports, [
+    { name: "rp0", device: "eth0" },
+    { name: "rp1", device: undefined },
+  ]);
+});
+
+test("KVM: the host's CPU, several vCPUs, queues with vhost, numbered as QEMU inherits them", (t) => {
+  const nics = [
+    { ...NIC, tapFds: [30, 31], vhostFds: [40, 41] },
+    { ...NIC, id: "net1", mac: "02:00:00:00:00:02", tapFds: [32, 33], vhostFds: [42, 43] },
+  ];
+  const { argv, inherit } = qemuArguments({ ...spec, accelerator: "kvm", vcpus: 2, nics }, context);
+  t.deepEqual(valuesOf(argv, "-accel"), ["kvm"]);
+  t.deepEqual(valuesOf(argv, "-cpu"), ["host"]);
+  t.deepEqual(valuesOf(argv, "-smp"), ["2,sockets=1,cores=2,threads=1"]);
+  t.deepEqual(valuesOf(argv, "-rtc"), ["base=utc,clock=host,driftfix=slew"]);
+  t.deepEqual(valuesOf(argv, "-netdev"), [
+    "tap,id=eth0-net,fds=5:6,vhost=on,vhostfds=7:8",
+    "tap,id=net1-net,fds=9:10,vhost=on,vhostfds=11:12",
+  ]);
+  t.deepEqual(inherit, [20, 21, 30, 31, 40, 41, 32, 33, 42, 43]);
+  t.regex(argv.at(-1) ?? "", /^virtio-net-pci,id=net1,bus=rp1,.*,romfile=,mq=on,vectors=6,/);
+});
+
+test("the image as a disk needs no room for memory", (t) => {
+  const { argv } = qemuArguments({ ...spec, imageDriver: "virtio-blk", image: "/guest/a,b" }, context);
+  t.deepEqual(valuesOf(argv, "-m"), ["256M"]);
+  t.deepEqual(valuesOf(argv, "-blockdev"), [
+    "driver=raw,node-name=image,read-only=on,file.driver=file,file.filename=/guest/a,,b,file.locking=off",
+  ]);
+  t.true(
+    valuesOf(argv, "-device").some((device) =>
+      /^virtio-blk-pci,.*drive=image,serial=tapir-root,/.test(device),
+    ),
+  );
+});
+
+test("the configuration's kernel parameters come last", (t) => {
+  const { argv } = qemuArguments({ ...spec, kernelParameters: ["debug", "quiet=0"] }, context);
+  t.true(valuesOf(argv, "-append")[0]?.endsWith(" debug quiet=0"));
+});
+
+test("the same input gives the same command line, and more ports than fit are refused", (t) => {
+  t.deepEqual(qemuArguments(spec, context), qemuArguments(spec, context));
+  t.is(
+    codeOf(t.throws(() => qemuArguments({ ...spec, rootPorts: 26, nics: [NIC] }, context))),
+    Code.INVALID_ARGUMENT,
+  );
+});
+
+test("options: booleans, left out values, commas", (t) => {
+  t.is(option("tap", { a: true, b: false, c: undefined, d: 0, e: "" }), "tap,a=on,b=off,d=0,e=");
+  t.is(option("x,y", { path: "a,,b" }), "x,,y,path=a,,,,b");
+});
