@@ -12,23 +12,33 @@ export interface Room {
 /** What is installed on a node or runs in the guest: arrows point one way only. */
 const product: readonly Room[] = [
   { path: "proto", imports: [], packages: ["@bufbuild/protobuf", "@grpc/grpc-js"] },
-  { path: "sys", imports: ["proto"], packages: ["koffi", "netlink", "ipaddr.js"] },
-  { path: "network", imports: ["sys"], packages: ["ipaddr.js"] },
+  { path: "sys", imports: ["proto"], packages: ["koffi", "netlink"] },
+  { path: "network", imports: ["sys"], packages: [] },
   { path: "hypervisor", imports: ["sys"], packages: [] },
   { path: "hypervisor/qmp", imports: ["sys"], packages: [] },
-  { path: "agent", imports: ["sys", "proto"], packages: ["@grpc/grpc-js", "ipaddr.js"] },
+  { path: "agent", imports: ["sys", "proto"], packages: ["@grpc/grpc-js"] },
   {
     path: "shim",
     imports: ["network", "hypervisor", "sys", "proto"],
-    packages: ["@grpc/grpc-js", "@bufbuild/protobuf", "ipaddr.js"],
+    packages: ["@grpc/grpc-js", "@bufbuild/protobuf"],
   },
   { path: "shim/config", imports: ["sys"], packages: ["smol-toml"] },
   // Could be published alone: nothing of containerd, nothing of pods.
   { path: "shim/ttrpc", imports: ["sys"], packages: ["@bufbuild/protobuf"] },
+  // What an operator's command has to know of a pod: where its files lie.
+  { path: "shim/sandbox/state-directory.ts", imports: ["sys"], packages: [] },
   {
     path: "cli",
-    imports: ["shim/config", "shim/ttrpc", "network", "sys", "proto"],
-    packages: ["@bufbuild/protobuf"],
+    imports: [
+      "shim/config",
+      "shim/ttrpc",
+      "shim/sandbox/state-directory.ts",
+      "hypervisor/factory",
+      "network",
+      "sys",
+      "proto",
+    ],
+    packages: ["commander", "@bufbuild/protobuf"],
   },
 ];
 
@@ -37,7 +47,7 @@ const workshop: readonly Room[] = [
   { path: "guest", imports: ["sys"], packages: ["esbuild"] },
   { path: "setup", imports: ["guest", "sys"], packages: ["esbuild"] },
   { path: "checks", imports: ["shim/config"], packages: [] },
-  { path: "test", imports: ["*"], packages: ["ava", "@grpc/grpc-js", "ipaddr.js"] },
+  { path: "test", imports: ["*"], packages: ["ava", "@grpc/grpc-js"] },
   { path: "bench", imports: ["*"], packages: ["@grpc/grpc-js"] },
   { path: "demo", imports: ["*"], packages: ["@grpc/grpc-js"] },
 ];

@@ -1,0 +1,25 @@
+import { reasonOf, TapirError } from "../sys/error.ts";
+import { isAlive } from "../sys/identity.ts";
+import { ledgerOwner, replayLedger } from "../sys/ledger.ts";
+import { Code } from "../sys/status.ts";
+import { nodeSandboxes } from "./sandboxes.ts";
+
+/** `tapir cleanup`: replays the ledger of every sandbox whose owner is gone. Living ones are left alone. */
+export async function cleanup(): Promise<void> {
+  const failures: string[] = [];
+  for (const { id, directory } of nodeSandboxes()) {
+    const owner = ledgerOwner(directory);
+    if (owner !== undefined && isAlive(owner)) continue;
+    const result = await replayLedger(directory);
+    process.stdout.write(`${id}: undone: ${result.undone.join(", ") || "nothing was left"}\n`);
+    failures.push(...result.failures.map((failure) => `${id}: ${reasonOf(failure)}`));
+  }
+  if (failures.length > 0) {
+    throw new TapirError({
+      code: Code.INTERNAL,
+      operation: "clean",
+      object: "this node",
+      cause: failures.join("; "),
+    });
+  }
+}

@@ -1,0 +1,32 @@
+import { Command } from "commander";
+import { reasonOf } from "../sys/error.ts";
+
+/** `tapir`, the operator's command. Each verb is loaded when it is called. */
+const program = new Command("tapir").description("look after the pods that Tapir runs on this node");
+
+program
+  .command("list")
+  .description("list the sandboxes of this node and whether their shims live")
+  .option("--json", "for programs")
+  .action(async (options: { json?: boolean }) => (await import("./list.ts")).list(options));
+
+program
+  .command("guest")
+  .description("ask a pod's guest for its kernel, interfaces, routes and neighbours")
+  .argument("<sandbox>", "id of the sandbox, or the beginning of it")
+  .option("--json", "for programs")
+  .action(async (id: string, options: { json?: boolean }) =>
+    (await import("./guest.ts")).showGuest(id, options),
+  );
+
+program
+  .command("cleanup")
+  .description("undo what sandboxes left whose shim is gone: after a crash, or a reboot")
+  .action(async () => (await import("./cleanup.ts")).cleanup());
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`tapir: ${reasonOf(error)}\n`);
+  process.exitCode = 1;
+}
