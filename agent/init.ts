@@ -48,9 +48,6 @@ export function init(): void {
   for (const request of MOUNTS) step(`mount ${request.target}`, () => mountOnce(request));
   // "default" is for NICs to come, the others are there: their values were copied when they came.
   step("list IPv6 settings", () => readdirSync("/proc/sys/net/ipv6/conf").forEach(setIpv6Sysctls));
-  step("keep secondary addresses", () =>
-    writeFileSync("/proc/sys/net/ipv4/conf/all/promote_secondaries", "1"),
-  );
   reapOrphans();
   process.on("SIGTERM", () => powerOff("signal SIGTERM"));
   process.on("SIGINT", () => powerOff("signal SIGINT"));

@@ -6,7 +6,7 @@ const HOMEADDRESS = 0x10;
 const MCAUTOJOIN = 0x400;
 export const KEPT_FLAGS = HOMEADDRESS | IFA_F.NOPREFIXROUTE | MCAUTOJOIN;
 
-/** Which addresses of one interface go, come and change. Duplicate address detection is never asked for. */
+/** Which addresses go, come and change. Duplicate address detection is never asked for. */
 export function addressDifference(
   current: readonly Address[],
   wanted: readonly Address[],
@@ -15,8 +15,8 @@ export function addressDifference(
 }
 
 /** IPv6 knows an address by itself, IPv4 by prefix and peer too: one more is then one more. */
-function keyOf({ family, address, prefixLength, peer }: Address): string {
-  return family === 6 ? address : `${address}/${prefixLength} ${peer ?? ""}`;
+function keyOf({ index, family, address, prefixLength, peer }: Address): string {
+  return `${index} ${address}${family === 6 ? "" : `/${prefixLength} ${peer ?? ""}`}`;
 }
 
 function asAdded(address: Address): Address {

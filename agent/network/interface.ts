@@ -43,11 +43,10 @@ export async function applyInterfaces(
     await setLink(network.socket, link, { name: to }, deadline);
   }
   for (const nic of nics) await applyLink(network, nic.link, nic.wanted, deadline);
-  const addresses = await listAddresses(network.socket, deadline);
-  for (const nic of nics) {
-    const own = addresses.filter(({ index }) => index === nic.link.index);
-    await applyAddresses(network, nic.link, own, nic.wanted, deadline);
-  }
+  const goal = nics.flatMap(({ link, wanted: { addresses } }) =>
+    addresses.map((address) => fromAddress(address, link.index)),
+  );
+  await applyAddresses(network, (address) => names.has(address.index), goal, deadline);
 }
 
 /** Takes NICs out of use: every one that `isGone`. Addresses and routes go with it. */
@@ -107,21 +106,21 @@ async function applyLink(network: Network, link: Link, wanted: Interface, deadli
   await setLink(network.socket, named, change, deadline);
 }
 
+/** Brings the addresses that are `ours` to exactly the wanted ones. */
 async function applyAddresses(
   network: Network,
-  link: Link,
-  current: readonly Address[],
-  wanted: Interface,
+  ours: (address: Address) => boolean,
+  wanted: readonly Address[],
   deadline: Deadline,
 ): Promise<void> {
-  const goal = wanted.addresses.map((address) => fromAddress(address, link.index));
-  const { gone, added, changed } = addressDifference(current, goal);
-  for (const address of [...gone, ...changed.map(({ from }) => from)]) {
-    await removeAddress(network, address, deadline);
-  }
-  for (const address of [...added, ...changed.map(({ to }) => to)]) {
-    await replaceAddress(network.socket, address, deadline);
-  }
+  const compare = async () =>
+    addressDifference((await listAddresses(network.socket, deadline)).filter(ours), wanted);
+  let plan = await compare();
+  const leaving = [...plan.gone, ...plan.changed.map(({ from }) => from)];
+  for (const address of leaving) await removeAddress(network, address, deadline);
+  // A primary IPv4 address may take its secondaries along (promote_secondaries).
+  if (leaving.length > 0) plan = await compare();
+  for (const address of plan.added) await replaceAddress(network.socket, address, deadline);
 }
 
 /** An address that is gone meanwhile (with its primary, with its link going down) is what was wanted. */
