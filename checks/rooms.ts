@@ -25,19 +25,11 @@ const product: readonly Room[] = [
   { path: "shim/config", imports: ["sys"], packages: ["smol-toml"] },
   // Could be published alone: nothing of containerd, nothing of pods.
   { path: "shim/ttrpc", imports: ["sys"], packages: ["@bufbuild/protobuf"] },
-  // What an operator's command has to know of a pod: where its files lie.
-  { path: "shim/sandbox/state-directory.ts", imports: ["sys"], packages: [] },
+  // What an operator's command has to know of a pod: the files it keeps.
+  { path: "shim/state", imports: ["sys"], packages: [] },
   {
     path: "cli",
-    imports: [
-      "shim/config",
-      "shim/ttrpc",
-      "shim/sandbox/state-directory.ts",
-      "hypervisor/factory",
-      "network",
-      "sys",
-      "proto",
-    ],
+    imports: ["shim/config", "shim/ttrpc", "shim/state", "hypervisor/factory", "network", "sys", "proto"],
     packages: ["commander", "@bufbuild/protobuf"],
   },
 ];

@@ -5,7 +5,7 @@ import type {
   Route,
 } from "../proto/gen/tapir/agent/v1/agent.ts";
 import { ManagementDefinition } from "../proto/gen/tapir/management/v1/management.ts";
-import { managementSocket } from "../shim/sandbox/state-directory.ts";
+import { managementSocket } from "../shim/state/directory.ts";
 import { connect } from "../shim/ttrpc/client.ts";
 import { wrapError } from "../sys/error.ts";
 

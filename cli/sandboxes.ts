@@ -1,5 +1,5 @@
 import { loadConfiguration } from "../shim/config/load.ts";
-import { listSandboxes, type SandboxPlace } from "../shim/sandbox/state-directory.ts";
+import { listSandboxes, type SandboxPlace } from "../shim/state/directory.ts";
 import { TapirError } from "../sys/error.ts";
 import { Code } from "../sys/status.ts";
 

@@ -1,6 +1,6 @@
 // Needs root: makes and removes a network namespace.
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
@@ -83,4 +83,5 @@ test("a namespace that is missing, or is none", async (t) => {
   writeFileSync(file, "");
   const none = await t.throwsAsync(discover(file, deadline), { instanceOf: TapirError });
   t.is(none.code, Code.INVALID_ARGUMENT);
+  rmSync(file);
 });

@@ -149,30 +149,6 @@ test("address flags: meaning is kept, progress is not; a duplicate is left out",
   );
 });
 
-test("what the kernel makes by itself is left out: connected routes, local table, multicast", (t) => {
-  const { routes } = plan({
-    routes: [
-      route("10.1.2.0/24", { protocol: 2, scope: 253, source: "10.1.2.3" }),
-      route("10.1.2.3/32", { table: 255, type: 2, protocol: 2 }),
-      route("10.1.2.255/32", { table: 255, type: 3, protocol: 2 }),
-      route("2001:db8::/64", { protocol: 2, metric: 256, preference: 0 }),
-      route("fe80::/64", { protocol: 2, metric: 256, preference: 0 }),
-      route("ff00::/8", { table: 255, type: 5, protocol: 2 }),
-      route("224.0.0.0/4", { type: 5 }),
-      route("192.0.2.0/24", { table: 255, type: 2, index: 1 }),
-    ],
-  });
-  t.deepEqual(routes, []);
-});
-
-test("a route that somebody made under a connected prefix of NOPREFIXROUTE goes along", (t) => {
-  const { routes } = plan({ routes: [route("10.1.2.0/24", { scope: 253, source: "10.1.2.3" })] });
-  t.deepEqual(
-    routes.map(({ destination, scope, source }) => [destination, scope, source]),
-    [["10.1.2.0/24", 253, "10.1.2.3"]],
-  );
-});
-
 test("a /32 with an on-link gateway and a static neighbour, default first in the kernel's list", (t) => {
   const { routes, neighbors } = plan({
     addresses: [address("10.244.1.7", { prefixLength: 32 })],
@@ -189,108 +165,6 @@ test("a /32 with an on-link gateway and a static neighbour, default first in the
   t.deepEqual(neighbors, [
     { device: "eth0", address: "169.254.1.1", mac: "ee:ee:ee:ee:ee:ee", state: 0x80, flags: 0 },
   ]);
-});
-
-test("order: connected, then on-link gateways, then gateways; else as the kernel lists", (t) => {
-  const { routes } = plan({
-    routes: [
-      route("0.0.0.0/0", { gateway: "10.1.2.1" }),
-      route("10.5.0.0/16", { gateway: "10.1.2.2" }),
-      route("10.6.0.0/16", { gateway: "169.254.1.1", onLink: true }),
-      route("10.7.0.0/16", { scope: 253 }),
-      route("10.8.0.0/16", { type: 6, index: 0 }),
-      route("::/0", { gateway: "fe80::1" }),
-      route("2001:db8:1::/48", {}),
-    ],
-  });
-  t.deepEqual(
-    routes.map(({ destination }) => destination),
-    ["10.7.0.0/16", "10.8.0.0/16", "2001:db8:1::/48", "10.6.0.0/16", "0.0.0.0/0", "10.5.0.0/16", "::/0"],
-  );
-});
-
-test("every attribute of a route arrives; absent ones are empty", (t) => {
-  const { routes } = plan({
-    routes: [
-      route("2001:db8:5::/48", {
-        gateway: "fe80::1",
-        source: "2001:db8::2",
-        metric: 55,
-        table: 1000,
-        protocol: 9,
-        onLink: true,
-        metrics: { 2: 1300, 8: 1240 },
-        preference: 0,
-      }),
-    ],
-  });
-  t.deepEqual(routes, [
-    {
-      destination: "2001:db8:5::/48",
-      family: 6,
-      gateway: "fe80::1",
-      device: "eth0",
-      source: "2001:db8::2",
-      scope: 0,
-      metric: 55,
-      table: 1000,
-      protocol: 9,
-      type: 1,
-      onLink: true,
-      mtu: 1300,
-      metrics: { 8: 1240 },
-      nextHops: [],
-      preference: 1,
-    },
-  ]);
-});
-
-test("multipath over two NICs; discarding routes have no device", (t) => {
-  const { routes } = plan({
-    links: [link(2, "eth0"), link(3, "net1")],
-    routes: [
-      route("0.0.0.0/0", {
-        index: 0,
-        nextHops: [
-          { gateway: "10.1.2.1", index: 2, weight: 2, onLink: false },
-          { gateway: undefined, index: 3, weight: 1, onLink: false },
-        ],
-      }),
-      ...[6, 7, 8, 9].map((type) => route(`10.${type}.0.0/16`, { type, index: 0 })),
-    ],
-  });
-  t.deepEqual(
-    routes.map(({ type, device }) => [type, device]),
-    [
-      [6, ""],
-      [7, ""],
-      [8, ""],
-      [9, ""],
-      [1, ""],
-    ],
-  );
-  t.deepEqual(routes[4]?.nextHops, [
-    { gateway: "10.1.2.1", device: "eth0", weight: 2, onLink: false },
-    { gateway: "", device: "net1", weight: 1, onLink: false },
-  ]);
-});
-
-test("routes over links without a NIC stay behind, routes over loopback go along", (t) => {
-  const { routes } = plan({
-    links: [link(2, "eth0"), link(4, "tunl0", { kind: "ipip", flags: 0x80 })],
-    routes: [
-      route("10.5.0.0/16", { index: 4 }),
-      route("10.6.0.0/16", {
-        index: 0,
-        nextHops: [{ gateway: undefined, index: 4, weight: 1, onLink: false }],
-      }),
-      route("10.7.0.0/16", { index: 1 }),
-    ],
-  });
-  t.deepEqual(
-    routes.map(({ destination, device }) => [destination, device]),
-    [["10.7.0.0/16", "lo"]],
-  );
 });
 
 test("neighbours: permanent always, learned ones only of the default gateway", (t) => {

@@ -4,7 +4,7 @@ import { deadlineIn } from "../sys/deadline.ts";
 import { wrapError } from "../sys/error.ts";
 import type { Ledger } from "../sys/ledger.ts";
 import type { Agent } from "./agent-client.ts";
-import { managementSocket } from "./sandbox/state-directory.ts";
+import { managementSocket } from "./state/directory.ts";
 import { statusOfError } from "./task/status.ts";
 import { createServer, type Handler } from "./ttrpc/server.ts";
 

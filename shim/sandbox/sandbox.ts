@@ -3,11 +3,11 @@ import type { Vm, VmExit } from "../../hypervisor/hypervisor.ts";
 import { type Ledger, openLedger } from "../../sys/ledger.ts";
 import { stateDirectoryFile } from "../bundle-files.ts";
 import { serveManagement } from "../management.ts";
+import { sandboxDirectory } from "../state/directory.ts";
+import { startTimeline } from "../state/timeline.ts";
 import type { Pod, PodContext, PodExit } from "./pod.ts";
 import { readSettings } from "./settings.ts";
 import { startVm } from "./start-vm.ts";
-import { sandboxDirectory } from "./state-directory.ts";
-import { startTimeline } from "./timeline.ts";
 
 /** A pod in a VM of its own. Owns the pod's ledger, and with it everything the pod has on this machine. */
 export function openSandbox(context: PodContext): Pod {

@@ -11,10 +11,10 @@ import type { Deadline } from "../../sys/deadline.ts";
 import { wrapError } from "../../sys/error.ts";
 import type { Ledger } from "../../sys/ledger.ts";
 import { type Agent, connectAgent } from "../agent-client.ts";
+import type { Timeline } from "../state/timeline.ts";
 import type { SandboxSpec } from "./bundle.ts";
 import { guestRequest } from "./guest-request.ts";
 import type { Settings } from "./settings.ts";
-import type { Timeline } from "./timeline.ts";
 
 export interface VmStart {
   readonly spec: SandboxSpec;

@@ -4,7 +4,7 @@ import { Code } from "../status.ts";
 import type { Family } from "./records.ts";
 
 /** AF_INET and AF_INET6 (linux/socket.h). */
-export const AF = { UNSPEC: 0, INET: 2, INET6: 10 } as const;
+const AF = { UNSPEC: 0, INET: 2, INET6: 10 } as const;
 
 /** The record's family of an AF_*; undefined for every other protocol. */
 export function familyOf(af: number): Family | undefined {

@@ -113,7 +113,7 @@ function eventsOf(datagram: Buffer): RouteEvent[] {
 }
 
 /** Undefined for what is no event of ours (bridge ports, MPLS, unknown types). */
-export function decodeEvent({ type, payload }: Message): RouteEvent | undefined {
+function decodeEvent({ type, payload }: Message): RouteEvent | undefined {
   switch (type) {
     case RTM.NEWLINK:
     case RTM.DELLINK: {

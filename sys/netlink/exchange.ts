@@ -50,7 +50,7 @@ const NLMSGERR_ATTR_MSG = 1;
  * NLMSG_ERROR is errno, the header of the request, its payload (unless capped), then the extended ack;
  * NLMSG_DONE is errno, then the extended ack.
  */
-export function decodeAcknowledgement(message: Message): Acknowledgement {
+function decodeAcknowledgement(message: Message): Acknowledgement {
   const { type, flags, payload } = message;
   if (payload.length < 4) {
     if (type === NLMSG.DONE) return { errno: 0, text: undefined };

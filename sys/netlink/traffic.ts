@@ -143,7 +143,7 @@ function isRule({ kind, handle }: Filter): boolean {
   return handle !== 0 && !(kind === "u32" && (handle & 0xf_ffff) === 0);
 }
 
-export function decodeFilter(payload: Buffer): Filter {
+function decodeFilter(payload: Buffer): Filter {
   const attributes = decodeAttributes(payload, TCMSG);
   const kind = textOf(attributes.get(TCA.KIND)) ?? "";
   const options = attributes.get(TCA.OPTIONS);
