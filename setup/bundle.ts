@@ -4,7 +4,6 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
-  realpathSync,
   renameSync,
   statSync,
   writeFileSync,
@@ -37,7 +36,7 @@ const MAX_SHEBANG_BYTES = 255;
  */
 export async function bundleShim(options: BundleOptions): Promise<boolean> {
   const { outDir, nodePath } = options;
-  const shebang = `#!${realpathSync(nodePath)} --no-warnings\n`;
+  const shebang = `#!${nodePath} --no-warnings\n`;
   if (Buffer.byteLength(shebang) > MAX_SHEBANG_BYTES) {
     throw new TapirError({
       code: Code.INVALID_ARGUMENT,
