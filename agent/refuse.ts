@@ -37,6 +37,9 @@ export const LIMIT = {
   txQueueLength: 1 << 20,
 } as const;
 
+/** Types of routes that lead nowhere. */
+const DISCARDING: readonly number[] = [RTN.BLACKHOLE, RTN.UNREACHABLE, RTN.PROHIBIT, RTN.THROW];
+
 /** 2020-01-01 and 2200-01-01: what is outside is no clock. */
 const TIME = { min: 1_577_836_800n * 10n ** 9n, max: 7_258_118_400n * 10n ** 9n };
 
@@ -114,8 +117,8 @@ function refuseRoute(route: Route): void {
   if (gateway !== "") refuseGateway(gateway, family);
   if (source !== "")
     when(refuseIp("route source", source) !== family, "route source", source, `it is not IPv${family}`);
-  const discards = type === RTN.BLACKHOLE || type === RTN.UNREACHABLE || type === RTN.PROHIBIT;
-  when(type !== RTN.UNICAST && !discards, "route type", String(type), "1, 6, 7 or 8");
+  const discards = DISCARDING.includes(type);
+  when(type !== RTN.UNICAST && !discards, "route type", String(type), "1, 6, 7, 8 or 9");
   when(
     discards && (gateway !== "" || device !== ""),
     "route",

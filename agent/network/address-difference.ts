@@ -1,10 +1,8 @@
 import { type Address, IFA_F } from "../../sys/netlink/records.ts";
 import { type Difference, difference } from "./difference.ts";
 
-/** IFA_F_* (linux/if_addr.h) that somebody asked for; the others are the kernel's account of the address. */
-const HOMEADDRESS = 0x10;
-const MCAUTOJOIN = 0x400;
-export const KEPT_FLAGS = HOMEADDRESS | IFA_F.NOPREFIXROUTE | MCAUTOJOIN;
+/** Flags that somebody asked for; the others are the kernel's account of the address. */
+export const KEPT_FLAGS = IFA_F.HOMEADDRESS | IFA_F.MANAGETEMPADDR | IFA_F.NOPREFIXROUTE | IFA_F.MCAUTOJOIN;
 
 /** Which addresses go, come and change. Duplicate address detection is never asked for. */
 export function addressDifference(
