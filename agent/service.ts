@@ -1,5 +1,6 @@
 import type {
   AgentServer,
+  DestroySandboxRequest,
   UpdateInterfaceRequest,
   UpdateInterfaceResponse,
 } from "../proto/gen/tapir/agent/v1/agent.ts";
@@ -22,6 +23,7 @@ export function createService(guest: Guest): AgentServer {
   const { network } = guest;
   const sandbox = newSandbox(guest);
   const changing = inTurn();
+  const destroy = changing((_: DestroySandboxRequest, { deadline }) => sandbox.destroy(deadline));
   return {
     check: unary("check", () => ({})),
     getVersion: unary("get version", () => ({ agentVersion: AGENT_VERSION, apiVersion: API_VERSION })),
@@ -37,16 +39,13 @@ export function createService(guest: Guest): AgentServer {
         return response;
       }),
     ),
-    destroySandbox: unary(
-      "destroy sandbox",
-      changing(async (request, { deadline }) => {
-        log("sandbox destroyed", { powerOff: request.powerOff });
-        // A guest that goes off takes its network with it, whether that could be cleared or not.
-        if (request.powerOff) setTimeout(() => guest.powerOff("the host asked for it"), POWER_OFF_DELAY_MS);
-        else await sandbox.destroy(deadline);
-        return {};
-      }),
-    ),
+    destroySandbox: unary("destroy sandbox", async (request, call) => {
+      log("sandbox destroyed", { powerOff: request.powerOff });
+      // A guest that goes off takes its network with it, and waits for no other change.
+      if (request.powerOff) setTimeout(() => guest.powerOff("the host asked for it"), POWER_OFF_DELAY_MS);
+      else await destroy(request, call);
+      return {};
+    }),
 
     updateInterface: unary(
       "update interface",

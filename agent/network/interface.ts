@@ -1,6 +1,6 @@
 import type { Interface } from "../../proto/gen/tapir/agent/v1/agent.ts";
 import type { Deadline } from "../../sys/deadline.ts";
-import { errnoOf, reasonOf, TapirError } from "../../sys/error.ts";
+import { codeOf, errnoOf, reasonOf, TapirError } from "../../sys/error.ts";
 import { deleteAddress, listAddresses, replaceAddress } from "../../sys/netlink/address.ts";
 import { type LinkChange, listLinks, setLink } from "../../sys/netlink/link.ts";
 import { type Address, IFF, type Link } from "../../sys/netlink/records.ts";
@@ -32,9 +32,7 @@ export async function applyInterfaces(
   linkDeadline: Deadline,
   deadline: Deadline,
 ): Promise<void> {
-  const nics: { link: Link; wanted: Interface }[] = [];
-  for (const one of wanted) nics.push({ link: await findNic(network, one.mac, linkDeadline), wanted: one });
-  const links = await listLinks(network.socket, deadline);
+  const { nics, links } = await findNics(network, wanted, linkDeadline, deadline);
   const names = new Map(nics.map(({ link, wanted: { name } }) => [link.index, name]));
   for (const { index, from, to } of renames(links, names)) {
     const link = { index, name: from };
@@ -57,6 +55,7 @@ export async function clearInterfaces(
 ): Promise<void> {
   const { socket } = network;
   const links = (await listLinks(socket, deadline)).filter((link) => isNic(link) && isGone(link));
+  if (links.length === 0) return;
   for (const link of links) await setLink(socket, link, { up: false }, deadline);
   for (const address of await listAddresses(socket, deadline)) {
     if (links.some(({ index }) => index === address.index)) await removeAddress(network, address, deadline);
@@ -67,13 +66,41 @@ export function isNic(link: Link): boolean {
   return link.type === ETHERNET && (link.flags & IFF.LOOPBACK) === 0;
 }
 
-async function findNic(network: Network, mac: string, deadline: Deadline): Promise<Link> {
+interface FoundNic {
+  readonly link: Link;
+  readonly wanted: Interface;
+}
+
+/** Each wanted NIC's link, and all links once every one is there. */
+async function findNics(
+  network: Network,
+  wanted: readonly Interface[],
+  linkDeadline: Deadline,
+  deadline: Deadline,
+): Promise<{ nics: readonly FoundNic[]; links: readonly Link[] }> {
+  for (;;) {
+    const links = await listLinks(network.socket, deadline);
+    const found = wanted.map((one) => ({ wanted: one, link: links.find((link) => isNicOf(link, one.mac)) }));
+    const missing = found.find(({ link }) => link === undefined);
+    if (missing === undefined) return { nics: found.filter(isFound), links };
+    await waitForNic(network, missing.wanted.mac, linkDeadline);
+  }
+}
+
+function isFound(nic: { wanted: Interface; link: Link | undefined }): nic is FoundNic {
+  return nic.link !== undefined;
+}
+
+function isNicOf(link: Link, mac: string): boolean {
+  return isNic(link) && link.mac === mac;
+}
+
+async function waitForNic(network: Network, mac: string, deadline: Deadline): Promise<void> {
   try {
-    const { netns } = network;
-    return await waitForLink((link) => isNic(link) && link.mac === mac, deadline, { netns });
+    await waitForLink((link) => isNicOf(link, mac), deadline, { netns: network.netns });
   } catch (error) {
     throw new TapirError({
-      code: deadline.signal.aborted ? Code.DEADLINE_EXCEEDED : Code.UNKNOWN,
+      code: deadline.signal.aborted ? Code.DEADLINE_EXCEEDED : codeOf(error),
       operation: "find",
       object: `network interface with MAC ${mac}`,
       cause: deadline.signal.aborted ? `it did not appear in time (${reasonOf(error)})` : error,
