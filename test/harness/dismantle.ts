@@ -34,4 +34,10 @@ export async function dismantleNode({ mark, directory, daemon }: NodeRecord): Pr
   await removeLeftovers(mark, deadlineIn(LEFTOVERS_MS, "remove leftovers"));
   if (existsSync(`/run/netns/${mark}`)) await deleteNetns(mark);
   rmSync(directory, { recursive: true, force: true });
+  rmSync(stateDirectoryOf(mark), { recursive: true, force: true });
+}
+
+/** Short: a socket's path in it may have 107 bytes. */
+export function stateDirectoryOf(mark: string): string {
+  return `/run/tn-${mark.slice(-8)}`;
 }

@@ -33,7 +33,6 @@ export function writeCni(
  */
 export function writeConfiguration(directory: string, stateDirectory: string, more?: string): string {
   const path = join(directory, "configuration.toml");
-  mkdirSync(stateDirectory, { mode: 0o700 });
   writeFileSync(
     path,
     `[hypervisor.qemu]

@@ -6,7 +6,7 @@ import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { readMounts } from "../../sys/inventory/mountinfo.ts";
 import { type Containerd, startContainerd } from "./containerd.ts";
 import { type Crictl, crictl, type PodConfig } from "./crictl.ts";
-import { dismantleNode, type NodeRecord } from "./dismantle.ts";
+import { dismantleNode, type NodeRecord, stateDirectoryOf } from "./dismantle.ts";
 import { makeNetns } from "./netns.ts";
 import { type CniConflist, cniBinDirectory, writeCni, writeConfiguration } from "./node-files.ts";
 import { findBusybox, PAUSE_IMAGE, pauseImageArchive } from "./pause-image.ts";
@@ -59,7 +59,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     mkdirSync(directory, { mode: 0o711 });
     const netns = await makeNetns(mark);
     await prepareForPods(mark, netns.path, deadline);
-    const stateDirectory = join(directory, "tapir");
+    const stateDirectory = stateDirectoryOf(mark);
     containerd = await startContainerd(
       {
         directory,
@@ -109,8 +109,12 @@ async function importImage(directory: string, socket: string, deadline: Deadline
   await runOk({ command: "ctr", args, deadline });
 }
 
-/** Makes what the first pod would leave behind: bridge and parent cgroup. An inventory then shows what pods leave. */
+/**
+ * Makes what the first pod would leave behind: bridge, parent cgroup, and the directory of containerd's namespace.
+ * An inventory then shows what pods leave.
+ */
 async function prepareForPods(mark: string, netns: string, deadline: Deadline): Promise<void> {
+  mkdirSync(join(stateDirectoryOf(mark), "k8s.io"), { recursive: true, mode: 0o700 });
   const bridge = ["link", "add", "tapir0", "address", "02:00:0a:58:00:01", "type", "bridge"];
   await runOk({ command: "ip", args: bridge, netns, deadline });
   await runOk({ command: "ip", args: ["link", "set", "tapir0", "up"], netns, deadline });
