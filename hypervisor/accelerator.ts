@@ -12,7 +12,7 @@ export interface AcceleratorProbe {
   cpuinfo(): string;
 }
 
-export const machineProbe: AcceleratorProbe = {
+const machineProbe: AcceleratorProbe = {
   openKvm: () => accessSync("/dev/kvm", constants.R_OK | constants.W_OK),
   cpuinfo: () => readFileSync("/proc/cpuinfo", "latin1"),
 };

@@ -15,7 +15,7 @@ export interface SocketPair {
 }
 
 /** The kernel's SCM_MAX_FD: it refuses more in one message. */
-export const MAX_DESCRIPTORS = 253;
+const MAX_DESCRIPTORS = 253;
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;

@@ -11,6 +11,7 @@ import {
   serialController,
 } from "./devices.ts";
 import { kernelCommandLine } from "./kernel-command-line.ts";
+import { netdevOf } from "./netdev.ts";
 import { deviceOption, type OptionValue, option } from "./option.ts";
 import { createTopology, reservePort, type Topology } from "./topology.ts";
 
@@ -149,11 +150,6 @@ function coldNic(nic: VmNic, port: string, inherited: (fd: number) => number): s
     ...(nic.vhostFds.length === 0 ? {} : { vhost: true, vhostfds: nic.vhostFds.map(inherited).join(":") }),
   });
   return ["-netdev", tap, ...devices(networkDevice({ id: nic.id, netdev, mac: nic.mac, port, queues }))];
-}
-
-/** The netdev behind a NIC. */
-export function netdevOf(nic: string): string {
-  return `${nic}-net`;
 }
 
 function devices(...list: Parameters<typeof deviceOption>[0][]): string[] {

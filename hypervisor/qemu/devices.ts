@@ -3,12 +3,12 @@ import type { DeviceArguments } from "../qmp/commands.ts";
 /** The devices of a machine as data: the command line and `device_add` say the same thing from one record. */
 
 /** Slots of the root bus, fixed so that a saved guest finds every device where it was. */
-export const SLOTS = { serial: 1, image: 2, entropy: 3, panic: 4, firstRootPort: 5 } as const;
+const SLOTS = { serial: 1, image: 2, entropy: 3, panic: 4, firstRootPort: 5 } as const;
 
 /** The port by which the agent finds its transport in /sys/class/virtio-ports. */
-export const AGENT_PORT = "org.tapir.agent.0";
+const AGENT_PORT = "org.tapir.agent.0";
 /** Serial number of the root image when it is a disk. */
-export const IMAGE_SERIAL = "tapir-root";
+const IMAGE_SERIAL = "tapir-root";
 
 /** Leaves out what only legacy drivers need: I/O ports, of which a PCI bus has few. */
 const modern = { "disable-legacy": "on", "disable-modern": false } as const;
@@ -101,6 +101,6 @@ export function networkDevice(nic: {
 }
 
 /** QEMU reads slots as hexadecimal. */
-export function pciSlot(slot: number): string {
+function pciSlot(slot: number): string {
   return `0x${slot.toString(16)}`;
 }

@@ -5,7 +5,7 @@ import { Code } from "../../sys/status.ts";
 import type { VmSpec } from "../hypervisor.ts";
 
 /** virtio-pmem maps the image in pieces of this size; the image is padded to it when it is built. */
-export const IMAGE_ALIGNMENT = 2 * 1024 * 1024;
+const IMAGE_ALIGNMENT = 2 * 1024 * 1024;
 
 /**
  * Looks at the files of a VM before QEMU does, whose own words do not say which setting to change.

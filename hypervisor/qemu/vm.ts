@@ -6,12 +6,14 @@ import { connectQmp, type QmpClient, type QmpTransport } from "../qmp/client.ts"
 import { isEvent } from "../qmp/events.ts";
 import type { GuestConsole } from "./console.ts";
 import { consoleShowsPanic, exitError } from "./exit.ts";
+import { createNicHotplug, type NicHotplug } from "./hotplug.ts";
 import type { VmmProcess } from "./launch.ts";
 import { settledWithin } from "./settled-within.ts";
 import type { Topology } from "./topology.ts";
 
 /** A VM as the rooms of `hypervisor/qemu` see it. */
 export interface QemuVm extends Vm {
+  readonly nics: NicHotplug;
   readonly qmp: QmpClient;
 }
 
@@ -70,6 +72,7 @@ export async function watchVm(parts: VmParts): Promise<WatchedVm> {
     agentSocket: join(spec.directory, "agent.sock"),
     exited,
     qmp,
+    nics: createNicHotplug(spec.name, qmp, parts.topology),
     consoleTail: console.tail,
     async stop(stopDeadline) {
       await quit(stopDeadline).catch(() => undefined);

@@ -4,7 +4,7 @@ import { sendDescriptors } from "../../sys/fdpass.ts";
 import { encodeCommand } from "./codec.ts";
 import type { QmpCommandName, QmpCommands } from "./commands.ts";
 import type { QmpEvent } from "./events.ts";
-import { answerBy, createQmpSession, gone } from "./session.ts";
+import { answerBy, createQmpSession, gone, type Watch } from "./session.ts";
 
 /** The end of a connected unix socket whose other end QEMU's monitor holds. */
 export interface QmpTransport {
@@ -39,6 +39,8 @@ export interface QmpClient {
     pick: (event: QmpEvent) => T | undefined,
     deadline: Deadline,
   ): Promise<T>;
+  /** Watches for the first event that `pick` gives a value for, from now until `end`. */
+  watch<T>(what: string, pick: (event: QmpEvent) => T | undefined): Watch<T>;
   /** Calls `listener` for every event until the returned function is called. */
   onEvent(listener: (event: QmpEvent) => void): () => void;
   close(): void;
@@ -84,6 +86,7 @@ export async function connectQmp(
         watch.end();
       }
     },
+    watch: session.watch,
     onEvent: session.onEvent,
     close: () => session.lose("Tapir closed the connection"),
   };

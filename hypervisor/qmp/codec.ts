@@ -22,7 +22,7 @@ export interface QmpDecoder {
 }
 
 /** Far above the largest answer of the commands we use (a few KiB). */
-export const MAX_LINE_BYTES = 1024 * 1024;
+const MAX_LINE_BYTES = 1024 * 1024;
 const LINE_FEED = 0x0a;
 
 export function createQmpDecoder(maxLineBytes: number = MAX_LINE_BYTES): QmpDecoder {

@@ -26,7 +26,7 @@ export interface FakeQmp {
   hangUp(): void;
 }
 
-export const GREETING = {
+const GREETING = {
   QMP: { version: { qemu: { micro: 22, minor: 2, major: 7 }, package: "fake" }, capabilities: ["oob"] },
 };
 

@@ -1,0 +1,53 @@
+import type { Deadline } from "../../sys/deadline.ts";
+import { TapirError } from "../../sys/error.ts";
+import { Code } from "../../sys/status.ts";
+import type { QmpClient } from "../qmp/client.ts";
+import { isEvent, type QmpEvent } from "../qmp/events.ts";
+import { qmpFailureOf } from "../qmp/failure.ts";
+import { answerBy } from "../qmp/session.ts";
+import { netdevOf } from "./netdev.ts";
+
+/**
+ * Takes a NIC out: asks the guest to let go, waits for the event that it did, then removes the netdev, which closes QEMU's
+ * descriptors. What is gone already is no error, so that it can be tried again.
+ * Errors: the guest refused (FAILED_PRECONDITION) or did not answer (DEADLINE_EXCEEDED); the NIC is still there then.
+ */
+export async function unplugNic(qmp: QmpClient, id: string, deadline: Deadline): Promise<void> {
+  const watch = qmp.watch(`release of ${id} by the guest`, (event) => releaseOf(event, id));
+  try {
+    const asked = await askForRelease(qmp, id, deadline);
+    if (asked) await answerBy(watch.found, `release of ${id} by the guest`, deadline);
+  } finally {
+    watch.end();
+  }
+  try {
+    await qmp.execute("netdev_del", { id: netdevOf(id) }, deadline);
+  } catch (error) {
+    if (qmpFailureOf(error)?.errorClass !== "DeviceNotFound") throw error;
+  }
+}
+
+/** False when there is no such device any more. */
+async function askForRelease(qmp: QmpClient, id: string, deadline: Deadline): Promise<boolean> {
+  try {
+    await qmp.execute("device_del", { id }, deadline);
+    return true;
+  } catch (error) {
+    const failure = qmpFailureOf(error);
+    if (failure?.errorClass === "DeviceNotFound") return false;
+    // An earlier attempt that ran out of time: the guest still has the question.
+    if (failure?.description.includes("already in the process of unplug")) return true;
+    throw error;
+  }
+}
+
+function releaseOf(event: QmpEvent, id: string): true | undefined {
+  if (isEvent(event, "DEVICE_DELETED") && event.data.device === id) return true;
+  if (!isEvent(event, "DEVICE_UNPLUG_GUEST_ERROR") || event.data.device !== id) return undefined;
+  throw new TapirError({
+    code: Code.FAILED_PRECONDITION,
+    operation: "unplug",
+    object: `NIC ${id}`,
+    cause: "the guest refused to let go of it",
+  });
+}
