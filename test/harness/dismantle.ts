@@ -37,7 +37,7 @@ export async function dismantleNode({ mark, directory, daemon }: NodeRecord): Pr
   rmSync(stateDirectoryOf(mark), { recursive: true, force: true });
 }
 
-/** Short: a socket's path in it may have 107 bytes. */
+/** On tmpfs where /run is one. Short: the path of a socket in it may have 107 bytes. */
 export function stateDirectoryOf(mark: string): string {
-  return `/run/tn-${mark.slice(-8)}`;
+  return `/run/${mark}`;
 }

@@ -62,7 +62,7 @@ export async function nodeInventory(node: TestNode, deadline: Deadline): Promise
   return { ...all, processes };
 }
 
-const NO_SUCH_NODE = "tapir-node-none";
+const NO_SUCH_NODE = "tn-none";
 
 async function machineInventory(mark: string | undefined, deadline: Deadline): Promise<Inventory> {
   if (process.env.TAPIR_INVENTORY !== "machine")

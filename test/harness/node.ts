@@ -52,7 +52,7 @@ const START_DEADLINE_MS = 60_000;
 /** Starts a private node. Disposing removes its pods, its daemon, its network and its files. */
 export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
   const deadline = deadlineIn(START_DEADLINE_MS, "start a test node");
-  const mark = `tapir-node-${randomBytes(4).toString("hex")}`;
+  const mark = `tn-${randomBytes(4).toString("hex")}`;
   const directory = join(tmpdir(), mark);
   let containerd: Containerd | undefined;
   try {
