@@ -1,0 +1,81 @@
+// Requires root, containerd, runc, CNI plugins, QEMU and what the set-up puts below build/.
+// A pod of the dual-stack bridge CNI: who reaches it, and whether the guest has what the netns has.
+import { release } from "node:os";
+import test from "ava";
+import { deadlineIn } from "../../sys/deadline.ts";
+import type { PodStatus } from "../harness/crictl.ts";
+import { useNode } from "../harness/fixture.ts";
+import { viewPod } from "../harness/guest-view.ts";
+import { ping } from "../harness/ping.ts";
+
+const MTU = 1400;
+const IPV4_AND_ICMP_HEADERS = 28;
+const IPV6_AND_ICMP_HEADERS = 48;
+const node = useNode(test, {
+  cni: (list) => ({
+    ...list,
+    plugins: list.plugins.map((plugin) => (plugin.type === "bridge" ? { ...plugin, mtu: MTU } : plugin)),
+  }),
+});
+const pods: Record<"vm" | "runc", PodStatus | undefined> = { vm: undefined, runc: undefined };
+
+function pod(name: keyof typeof pods): PodStatus {
+  const status = pods[name];
+  if (status === undefined) throw new Error(`pod ${name} has not started`);
+  return status;
+}
+
+test.serial("a pod in a VM and one under runc start side by side", async (t) => {
+  const { crictl, podConfig } = node();
+  const deadline = deadlineIn(120_000, "start two pods");
+  const [vm, runc] = await Promise.all([
+    crictl.runp(podConfig("vm"), "tapir", deadline),
+    crictl.runp(podConfig("runc"), "runc", deadline),
+  ]);
+  pods.vm = await crictl.inspectp(vm, deadline);
+  pods.runc = await crictl.inspectp(runc, deadline);
+  t.is(pods.vm.state, "SANDBOX_READY");
+});
+
+test.serial("the node reaches the pod on both of its addresses", async (t) => {
+  t.is(pod("vm").addresses.length, 2);
+  for (const address of pod("vm").addresses) {
+    await t.notThrowsAsync(node().ping(address, deadlineIn(20_000, `ping ${address}`)));
+  }
+});
+
+test.serial("another pod reaches it, and the guest answers from its own kernel", async (t) => {
+  const deadline = deadlineIn(20_000, "ping from pod to pod");
+  for (const address of pod("vm").addresses) {
+    await t.notThrowsAsync(ping(pod("runc").netnsPath, address, deadline));
+  }
+});
+
+test.serial("a don't-fragment ping of the MTU's size passes, a larger one does not", async (t) => {
+  const deadline = deadlineIn(30_000, "ping with the MTU's size");
+  for (const address of pod("vm").addresses) {
+    const headers = address.includes(":") ? IPV6_AND_ICMP_HEADERS : IPV4_AND_ICMP_HEADERS;
+    const payload = MTU - headers;
+    await t.notThrowsAsync(node().ping(address, deadline, { payload }));
+    const tooLarge = node().ping(address, deadlineIn(2000, "ping too large"), {
+      payload: payload + 1,
+    });
+    await t.throwsAsync(tooLarge);
+  }
+});
+
+test.serial("the guest has what the netns has, field by field", async (t) => {
+  const views = await viewPod(node().stateDirectory, pod("vm"), deadlineIn(30_000, "look at both sides"));
+  t.deepEqual(views.difference, []);
+  t.is(views.guest.interfaces.length, 1);
+  t.is(views.guest.interfaces[0]?.name, "eth0");
+  t.is(views.guest.interfaces[0]?.mtu, MTU);
+  t.true(views.netns.routes.length >= 2, "a default route of each family");
+});
+
+test.serial("it is the guest's kernel that was asked", async (t) => {
+  const { guest } = await viewPod(node().stateDirectory, pod("vm"), deadlineIn(30_000, "ask the guest"));
+  t.not(guest.details.kernelRelease, release());
+  t.regex(guest.details.kernelRelease, /cloud/);
+  t.is(guest.details.hostname, "vm");
+});
