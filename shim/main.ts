@@ -2,8 +2,8 @@ import { enableCompileCache } from "node:module";
 import { parseArguments } from "./bootstrap.ts";
 
 /**
- * `containerd-shim-tapir-v2`. Loads only what the command needs: containerd waits for `start` twice per pod and for
- * `delete` once more. Nothing but the answer may reach stdout or, for `start`, stderr.
+ * `containerd-shim-tapir-v2`. Loads only what the command needs: containerd waits for `start` with every pod and for
+ * `delete` at its end. Nothing but the answer may reach stdout or, for `start`, stderr.
  */
 async function main(): Promise<void> {
   const invocation = parseArguments(process.argv.slice(2));
@@ -13,6 +13,8 @@ async function main(): Promise<void> {
     case "delete":
       return (await import("./delete.ts")).deleteCommand(invocation);
     case "serve":
+      // Compiled code of the large part is shared by all pods; a cache that fails is no reason not to start.
+      enableCompileCache(`${import.meta.dirname}/cache`);
       return (await import("./serve.ts")).serve(invocation);
     case "version":
       return (await import("./info.ts")).printVersion();
@@ -21,11 +23,7 @@ async function main(): Promise<void> {
   }
 }
 
-// Shared by all calls of this build; a failing cache is no reason not to start.
-enableCompileCache(`${import.meta.dirname}/cache`);
-try {
-  await main();
-} catch (error) {
+main().catch((error: unknown) => {
   process.stderr.write(`tapir: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exit(1);
-}
+});

@@ -5,7 +5,7 @@ import { CALLED_AT, LISTEN_FD } from "./handover.ts";
 import { version } from "./info.ts";
 import { openLog } from "./log.ts";
 import { lazyPod } from "./sandbox/lazy-pod.ts";
-import { remove } from "./socket.ts";
+import { claim } from "./socket.ts";
 import { openPublisher } from "./task/events.ts";
 import { handlersOf } from "./task/handlers.ts";
 import { openSandboxTask } from "./task/sandbox-task.ts";
@@ -37,6 +37,7 @@ export async function serve(invocation: Invocation): Promise<void> {
     openPod: lazyPod(loadSandbox()),
   });
 
+  const giveBackSocket = claim(socket);
   let ending = false;
   const end = async (reason: string): Promise<void> => {
     if (ending) return;
@@ -45,7 +46,7 @@ export async function serve(invocation: Invocation): Promise<void> {
     await publisher.close(FLUSH_MS);
     listener.close();
     await server.close();
-    remove(socket);
+    giveBackSocket();
     process.exit(0);
   };
 

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { linkSync, mkdirSync, unlinkSync } from "node:fs";
+import { linkSync, mkdirSync, statSync, unlinkSync } from "node:fs";
 import { createConnection, createServer, type Server } from "node:net";
 import { dirname, join } from "node:path";
 
@@ -74,6 +74,15 @@ export function answers(path: string): Promise<boolean> {
     // A full backlog (EAGAIN) belongs to a process that lives.
     socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code === "EAGAIN"));
   });
+}
+
+/** How the serving process gives its socket's name back: not when it has gone to another one meanwhile. */
+export function claim(path: string): () => void {
+  const inode = (): number | undefined => statSync(path, { throwIfNoEntry: false })?.ino;
+  const mine = inode();
+  return () => {
+    if (mine !== undefined && inode() === mine) remove(path);
+  };
 }
 
 /** Removes a socket; one that is not there is fine. */
