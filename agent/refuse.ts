@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import type {
   AddARPNeighborsRequest,
   CreateSandboxRequest,
@@ -6,6 +7,7 @@ import type {
   InterfaceAddress,
   Neighbor,
   NextHop,
+  PingRequest,
   Route,
   UpdateInterfaceRequest,
   UpdateRoutesRequest,
@@ -74,6 +76,11 @@ export function refuseUpdateInterface(request: UpdateInterfaceRequest): void {
   if (request.interface === undefined) throw refusal("interface", "", "it is missing");
   refuseInterface(request.interface);
   refuseLinkTimeout(request.linkTimeoutMilliseconds);
+}
+
+export function refusePing({ address, timeoutMilliseconds }: PingRequest): void {
+  when(isIP(address) === 0, "address", address, "an IPv4 or IPv6 address");
+  outside("ping timeout in ms", timeoutMilliseconds, { min: 1, max: 60_000 });
 }
 
 export function refuseRoutes({ routes }: UpdateRoutesRequest): void {

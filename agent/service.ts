@@ -10,7 +10,14 @@ import { log } from "./log.ts";
 import { applyInterfaces, listInterfaces } from "./network/interface.ts";
 import { addNeighbors, listNeighbors } from "./network/neighbor.ts";
 import { applyRoutes, listRoutes } from "./network/route.ts";
-import { refuseCreateSandbox, refuseNeighbors, refuseRoutes, refuseUpdateInterface } from "./refuse.ts";
+import { ping } from "./ping.ts";
+import {
+  refuseCreateSandbox,
+  refuseNeighbors,
+  refusePing,
+  refuseRoutes,
+  refuseUpdateInterface,
+} from "./refuse.ts";
 import { type Guest, linkDeadline, newSandbox } from "./sandbox.ts";
 import { type Call, inTurn, unary } from "./unary.ts";
 import { AGENT_VERSION, API_VERSION } from "./version.ts";
@@ -77,6 +84,11 @@ export function createService(guest: Guest): AgentServer {
     listNeighbors: unary("list neighbours", async (_, { deadline }) => ({
       neighbors: await listNeighbors(network, deadline),
     })),
+    ping: unary("ping", async (request, { deadline }) => {
+      refusePing(request);
+      const { address, timeoutMilliseconds } = request;
+      return { roundTripMilliseconds: await ping(address, timeoutMilliseconds, deadline) };
+    }),
   };
 }
 

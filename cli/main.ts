@@ -20,6 +20,13 @@ program
   );
 
 program
+  .command("ping")
+  .description("ping an address from inside a pod's guest")
+  .argument("<sandbox>", "id of the sandbox, or the beginning of it")
+  .argument("<address>", "IPv4 or IPv6 address")
+  .action(async (id: string, address: string) => (await import("./ping.ts")).pingFromPod(id, address));
+
+program
   .command("cleanup")
   .description("undo what sandboxes left whose shim is gone: after a crash, or a reboot")
   .action(async () => (await import("./cleanup.ts")).cleanup());

@@ -6,7 +6,7 @@ import type {
 } from "../proto/gen/tapir/agent/v1/agent.ts";
 import { ManagementDefinition } from "../proto/gen/tapir/management/v1/management.ts";
 import { managementSocket } from "../shim/state/directory.ts";
-import { connect } from "../shim/ttrpc/client.ts";
+import { type Client, connect } from "../shim/ttrpc/client.ts";
 import { wrapError } from "../sys/error.ts";
 
 /** What a guest says of itself. */
@@ -17,37 +17,52 @@ export interface GuestView {
   readonly neighbors: readonly Neighbor[];
 }
 
+const { methods, fullName } = ManagementDefinition;
 const TIMEOUT_MS = 20_000;
 
-/** Asks the guest of the sandbox in `directory`, through its shim. */
+/** Asks the guest of the sandbox in `directory` what it is and has, through its shim. */
 export async function askGuest(directory: string): Promise<GuestView> {
+  using connection = await connectManagement(directory);
+  const [details, { interfaces }, { routes }, { neighbors }] = await Promise.all([
+    connection.call(methods.getGuestDetails, {}),
+    connection.call(methods.listInterfaces, {}),
+    connection.call(methods.listRoutes, {}),
+    connection.call(methods.listNeighbors, {}),
+  ]);
+  return { details, interfaces, routes, neighbors };
+}
+
+/** Pings `address` from the guest; milliseconds of the first answer's round trip. */
+export async function pingFromGuest(directory: string, address: string, timeoutMs: number): Promise<number> {
+  using connection = await connectManagement(directory);
+  const request = { address, timeoutMilliseconds: timeoutMs };
+  return (await connection.call(methods.ping, request)).roundTripMilliseconds;
+}
+
+interface Connection extends Disposable {
+  call<Request, Response>(method: Method<Request, Response>, request: Request): Promise<Response>;
+}
+
+interface Method<Request, Response> {
+  readonly name: string;
+  readonly requestType: { encode(request: Request): { finish(): Uint8Array } };
+  readonly responseType: { decode(input: Uint8Array): Response };
+}
+
+async function connectManagement(directory: string): Promise<Connection> {
   const path = managementSocket(directory);
-  const { methods, fullName } = ManagementDefinition;
-  const client = await connect(path, TIMEOUT_MS).catch((error: unknown) => {
+  const client: Client = await connect(path, TIMEOUT_MS).catch((error: unknown) => {
     throw wrapError(error, {
       operation: "connect to",
       object: path,
       hint: "the pod may be starting or its shim gone; tapir list tells",
     });
   });
-  const ask = async <Response>(method: Method<Response>): Promise<Response> =>
-    method.responseType.decode(
-      await client.call(fullName, method.name, new Uint8Array(0), { timeoutMs: TIMEOUT_MS }),
-    );
-  try {
-    const [details, { interfaces }, { routes }, { neighbors }] = await Promise.all([
-      ask(methods.getGuestDetails),
-      ask(methods.listInterfaces),
-      ask(methods.listRoutes),
-      ask(methods.listNeighbors),
-    ]);
-    return { details, interfaces, routes, neighbors };
-  } finally {
-    client.close();
-  }
-}
-
-interface Method<Response> {
-  readonly name: string;
-  readonly responseType: { decode(input: Uint8Array): Response };
+  return {
+    async call({ name, requestType, responseType }, request) {
+      const payload = requestType.encode(request).finish();
+      return responseType.decode(await client.call(fullName, name, payload, { timeoutMs: TIMEOUT_MS }));
+    },
+    [Symbol.dispose]: () => client.close(),
+  };
 }

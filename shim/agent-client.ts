@@ -19,6 +19,8 @@ import {
   type ListInterfacesResponse,
   type ListNeighborsResponse,
   type ListRoutesResponse,
+  type PingRequest,
+  type PingResponse,
   type UpdateInterfaceRequest,
   type UpdateInterfaceResponse,
   type UpdateRoutesRequest,
@@ -43,6 +45,7 @@ export interface Agent extends Disposable {
   listInterfaces(deadline: Deadline): Promise<ListInterfacesResponse>;
   listRoutes(deadline: Deadline): Promise<ListRoutesResponse>;
   listNeighbors(deadline: Deadline): Promise<ListNeighborsResponse>;
+  ping(request: PingRequest, deadline: Deadline): Promise<PingResponse>;
 }
 
 /** Nobody but the guest of one pod is at the other end: more than this is hostile, not large. */
@@ -79,6 +82,7 @@ export function connectAgent(socketPath: string): Agent {
       unary("list interfaces of", client.listInterfaces.bind(client), {}, deadline),
     listRoutes: (deadline) => unary("list routes of", client.listRoutes.bind(client), {}, deadline),
     listNeighbors: (deadline) => unary("list neighbours of", client.listNeighbors.bind(client), {}, deadline),
+    ping: (request, deadline) => unary("ping from", client.ping.bind(client), request, deadline),
     [Symbol.dispose]: () => client.close(),
   };
 }

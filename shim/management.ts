@@ -1,6 +1,6 @@
 import { createServer as listenOn } from "node:net";
 import { ManagementDefinition } from "../proto/gen/tapir/management/v1/management.ts";
-import { deadlineIn } from "../sys/deadline.ts";
+import { type Deadline, deadlineIn } from "../sys/deadline.ts";
 import { wrapError } from "../sys/error.ts";
 import type { Ledger } from "../sys/ledger.ts";
 import type { Agent } from "./agent-client.ts";
@@ -11,23 +11,25 @@ import { createServer, type Handler } from "./ttrpc/server.ts";
 /** Serves the management API (proto/tapir/management/v1) of one pod until the ledger is unwound. */
 export async function serveManagement(agent: Agent, ledger: Ledger, requestTimeoutMs: number): Promise<void> {
   const { methods, fullName } = ManagementDefinition;
-  const deadline = (job: string) => deadlineIn(requestTimeoutMs, job);
+  /** Every method asks the guest; the guest's answer is the answer. */
+  const asks = <Request, Response>(
+    method: Method<Request, Response>,
+    ask: (request: Request, deadline: Deadline) => Promise<Response>,
+  ): Record<string, Handler> => ({
+    [method.name]: async (payload) => {
+      const deadline = deadlineIn(requestTimeoutMs, `answer ${method.name}`);
+      return method.responseType.encode(await ask(method.requestType.decode(payload), deadline)).finish();
+    },
+  });
   const server = createServer({
     statusOf: statusOfError,
     services: {
       [fullName]: {
-        [methods.getGuestDetails.name]: answer(methods.getGuestDetails, () =>
-          agent.getGuestDetails(deadline("ask the guest")),
-        ),
-        [methods.listInterfaces.name]: answer(methods.listInterfaces, () =>
-          agent.listInterfaces(deadline("list interfaces")),
-        ),
-        [methods.listRoutes.name]: answer(methods.listRoutes, () =>
-          agent.listRoutes(deadline("list routes")),
-        ),
-        [methods.listNeighbors.name]: answer(methods.listNeighbors, () =>
-          agent.listNeighbors(deadline("list neighbours")),
-        ),
+        ...asks(methods.getGuestDetails, (_, deadline) => agent.getGuestDetails(deadline)),
+        ...asks(methods.listInterfaces, (_, deadline) => agent.listInterfaces(deadline)),
+        ...asks(methods.listRoutes, (_, deadline) => agent.listRoutes(deadline)),
+        ...asks(methods.listNeighbors, (_, deadline) => agent.listNeighbors(deadline)),
+        ...asks(methods.ping, (request, deadline) => agent.ping(request, deadline)),
       },
     },
   });
@@ -47,10 +49,8 @@ export async function serveManagement(agent: Agent, ledger: Ledger, requestTimeo
   });
 }
 
-interface Method<Response> {
+interface Method<Request, Response> {
+  readonly name: string;
+  readonly requestType: { decode(input: Uint8Array): Request };
   readonly responseType: { encode(response: Response): { finish(): Uint8Array } };
-}
-
-function answer<Response>(method: Method<Response>, ask: () => Promise<Response>): Handler {
-  return async () => method.responseType.encode(await ask()).finish();
 }

@@ -2,6 +2,8 @@
 // A pod of the dual-stack bridge CNI: who reaches it, and whether the guest has what the netns has.
 import { release } from "node:os";
 import test from "ava";
+import { pingFromGuest } from "../../cli/management-client.ts";
+import { sandboxDirectory } from "../../shim/state/directory.ts";
 import { deadlineIn } from "../../sys/deadline.ts";
 import type { PodStatus } from "../harness/crictl.ts";
 import { useNode } from "../harness/fixture.ts";
@@ -48,6 +50,13 @@ test.serial("another pod reaches it, and the guest answers from its own kernel",
   const deadline = deadlineIn(20_000, "ping from pod to pod");
   for (const address of pod("vm").addresses) {
     await t.notThrowsAsync(ping(pod("runc").netnsPath, address, deadline));
+  }
+});
+
+test.serial("the pod reaches the other pod and the node", async (t) => {
+  const directory = sandboxDirectory(node().stateDirectory, "k8s.io", pod("vm").id);
+  for (const address of [...pod("runc").addresses, "10.88.0.1", "fd00:88::1"]) {
+    await t.notThrowsAsync(pingFromGuest(directory, address, 10_000));
   }
 });
 

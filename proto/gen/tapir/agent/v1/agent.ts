@@ -229,6 +229,16 @@ export interface ListNeighborsResponse {
   neighbors: Neighbor[];
 }
 
+export interface PingRequest {
+  /** IPv4 or IPv6 */
+  address: string;
+  timeoutMilliseconds: number;
+}
+
+export interface PingResponse {
+  roundTripMilliseconds: number;
+}
+
 function createBaseCheckRequest(): CheckRequest {
   return {};
 }
@@ -2589,6 +2599,128 @@ export const ListNeighborsResponse: MessageFns<ListNeighborsResponse> = {
   },
 };
 
+function createBasePingRequest(): PingRequest {
+  return { address: "", timeoutMilliseconds: 0 };
+}
+
+export const PingRequest: MessageFns<PingRequest> = {
+  encode(message: PingRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== "") {
+      writer.uint32(10).string(message.address);
+    }
+    if (message.timeoutMilliseconds !== 0) {
+      writer.uint32(16).uint32(message.timeoutMilliseconds);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PingRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePingRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.timeoutMilliseconds = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PingRequest>): PingRequest {
+    return PingRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PingRequest>): PingRequest {
+    const message = createBasePingRequest();
+    message.address = object.address ?? "";
+    message.timeoutMilliseconds = object.timeoutMilliseconds ?? 0;
+    return message;
+  },
+};
+
+function createBasePingResponse(): PingResponse {
+  return { roundTripMilliseconds: 0 };
+}
+
+export const PingResponse: MessageFns<PingResponse> = {
+  encode(message: PingResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.roundTripMilliseconds !== 0) {
+      writer.uint32(9).double(message.roundTripMilliseconds);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PingResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePingResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.roundTripMilliseconds = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PingResponse>): PingResponse {
+    return PingResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PingResponse>): PingResponse {
+    const message = createBasePingResponse();
+    message.roundTripMilliseconds = object.roundTripMilliseconds ?? 0;
+    return message;
+  },
+};
+
 /**
  * The API of process 1 in the guest, spoken as gRPC over one virtio-serial port.
  * The shim is the only client. Numbers are never reused; fields are only added.
@@ -2716,6 +2848,16 @@ export const AgentService = {
       Buffer.from(ListNeighborsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListNeighborsResponse => ListNeighborsResponse.decode(value),
   },
+  /** Sends ICMP echo requests from the guest until the first answer, for operators and tests. */
+  ping: {
+    path: "/tapir.agent.v1.Agent/Ping" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PingRequest): Buffer => Buffer.from(PingRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PingRequest => PingRequest.decode(value),
+    responseSerialize: (value: PingResponse): Buffer => Buffer.from(PingResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PingResponse => PingResponse.decode(value),
+  },
 } as const;
 
 export interface AgentServer extends UntypedServiceImplementation {
@@ -2736,6 +2878,8 @@ export interface AgentServer extends UntypedServiceImplementation {
   listInterfaces: handleUnaryCall<ListInterfacesRequest, ListInterfacesResponse>;
   listRoutes: handleUnaryCall<ListRoutesRequest, ListRoutesResponse>;
   listNeighbors: handleUnaryCall<ListNeighborsRequest, ListNeighborsResponse>;
+  /** Sends ICMP echo requests from the guest until the first answer, for operators and tests. */
+  ping: handleUnaryCall<PingRequest, PingResponse>;
 }
 
 export interface AgentClient extends Client {
@@ -2909,6 +3053,19 @@ export interface AgentClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListNeighborsResponse) => void,
+  ): ClientUnaryCall;
+  /** Sends ICMP echo requests from the guest until the first answer, for operators and tests. */
+  ping(request: PingRequest, callback: (error: ServiceError | null, response: PingResponse) => void): ClientUnaryCall;
+  ping(
+    request: PingRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PingResponse) => void,
+  ): ClientUnaryCall;
+  ping(
+    request: PingRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PingResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -14,6 +14,8 @@ import {
   ListNeighborsResponse,
   ListRoutesRequest,
   ListRoutesResponse,
+  PingRequest,
+  PingResponse,
 } from "../../agent/v1/agent.ts";
 
 export const protobufPackage = "tapir.management.v1";
@@ -58,6 +60,14 @@ export const ManagementDefinition = {
       requestType: ListNeighborsRequest as typeof ListNeighborsRequest,
       requestStream: false,
       responseType: ListNeighborsResponse as typeof ListNeighborsResponse,
+      responseStream: false,
+      options: {},
+    },
+    ping: {
+      name: "Ping",
+      requestType: PingRequest as typeof PingRequest,
+      requestStream: false,
+      responseType: PingResponse as typeof PingResponse,
       responseStream: false,
       options: {},
     },
