@@ -22,6 +22,18 @@ export interface ArgumentContext {
   readonly qmpFd: number;
   readonly consoleFd: number;
   readonly imageBytes: number;
+  /** Not set: memory that QEMU makes itself, shared and nameless. */
+  readonly memory?: GuestMemory | undefined;
+  /** The state comes by QMP: QEMU waits for it with every device there and nothing running. */
+  readonly incoming?: boolean;
+}
+
+/** A file of exactly the guest's size that is the guest's memory. */
+export interface GuestMemory {
+  /** Our descriptor of it; QEMU inherits it and opens the file anew by it, so that a name is not needed. */
+  readonly fd: number;
+  /** Whether what the guest writes goes into the file. */
+  readonly shared: boolean;
 }
 
 /** A QEMU command line. */
@@ -48,7 +60,8 @@ export function qemuArguments(spec: VmSpec, context: ArgumentContext): QemuArgum
   const argv = [
     ...["-name", option(`tapir-${spec.name}`, { "debug-threads": true })],
     ...machine(spec),
-    ...memory(spec, context.imageBytes),
+    ...memory(spec, context, inherited),
+    ...(context.incoming === true ? ["-S", "-incoming", "defer"] : []),
     ...["-kernel", spec.kernel, "-initrd", spec.initramfs, "-append", kernelCommandLine(spec)],
     ...socketChardev("qmp", { fd: inherited(context.qmpFd) }),
     ...["-mon", "chardev=qmp,mode=control"],
@@ -108,16 +121,24 @@ function accelerator(kind: VmSpec["accelerator"]): string {
 }
 
 /** Shared memory: virtio-fs and saved guests need it. Room above it is where the image is mapped. */
-function memory(spec: VmSpec, imageBytes: number): string[] {
+function memory(
+  spec: VmSpec,
+  { imageBytes, memory: file }: ArgumentContext,
+  inherited: (fd: number) => number,
+): string[] {
   const imageMiB = spec.imageDriver === "virtio-pmem" ? Math.ceil(imageBytes / MIB) : 0;
   const size = `${spec.memoryMiB}M`;
   const room = imageMiB === 0 ? {} : { slots: 1, maxmem: `${spec.memoryMiB + imageMiB}M` };
-  return [
-    "-m",
-    option(size, room),
-    "-object",
-    option("memory-backend-memfd", { id: "ram", size, share: true }),
-  ];
+  const backend =
+    file === undefined
+      ? option("memory-backend-memfd", { id: "ram", size, share: true })
+      : option("memory-backend-file", {
+          id: "ram",
+          size,
+          "mem-path": `/proc/self/fd/${inherited(file.fd)}`,
+          share: file.shared,
+        });
+  return ["-m", option(size, room), "-object", backend];
 }
 
 function image(spec: VmSpec, imageBytes: number): string[] {

@@ -6,7 +6,7 @@ import { closeAll, socketOf, socketPair } from "../../sys/fdpass.ts";
 import type { ActContext, Ledger } from "../../sys/ledger.ts";
 import { Code } from "../../sys/status.ts";
 import type { Hypervisor, VmSpec } from "../hypervisor.ts";
-import { type QemuArguments, qemuArguments } from "./arguments.ts";
+import { type ArgumentContext, type QemuArguments, qemuArguments } from "./arguments.ts";
 import { recordConsole } from "./console.ts";
 import { checkFiles } from "./files.ts";
 import { launch } from "./launch.ts";
@@ -16,15 +16,23 @@ import { type QemuVm, type WatchedVm, watchVm } from "./vm.ts";
 const MAX_SOCKET_PATH = 107;
 
 export interface Qemu extends Hypervisor {
-  start(spec: VmSpec, ledger: Ledger, deadline: Deadline): Promise<QemuVm>;
+  start(spec: VmSpec, ledger: Ledger, deadline: Deadline, options?: QemuOptions): Promise<QemuVm>;
 }
+
+/** What a VM with a template needs besides its spec. */
+export type QemuOptions = Pick<ArgumentContext, "memory" | "incoming">;
 
 /** The hypervisor that runs each VM in a QEMU process of its own. */
 export function createQemu(): Qemu {
   return { start };
 }
 
-async function start(spec: VmSpec, ledger: Ledger, deadline: Deadline): Promise<QemuVm> {
+async function start(
+  spec: VmSpec,
+  ledger: Ledger,
+  deadline: Deadline,
+  options: QemuOptions = {},
+): Promise<QemuVm> {
   const { imageBytes } = await checkFiles(spec);
   const agentSocket = join(spec.directory, "agent.sock");
   const consoleLog = join(spec.directory, "console.log");
@@ -34,13 +42,14 @@ async function start(spec: VmSpec, ledger: Ledger, deadline: Deadline): Promise<
   await ledger.acquire("hypervisor.socket", { kind: "file", path: agentSocket }, () => undefined);
   const token = randomUUID();
   const process = await ledger.acquire("hypervisor.spawn", { kind: "process", token }, (context) =>
-    spawnQemu({ spec, agentSocket, consoleLog, imageBytes, token, context, deadline }),
+    spawnQemu({ spec, options, agentSocket, consoleLog, imageBytes, token, context, deadline }),
   );
   return process.value.handOver(process.release);
 }
 
 interface Spawning {
   readonly spec: VmSpec;
+  readonly options: QemuOptions;
   readonly agentSocket: string;
   readonly consoleLog: string;
   readonly imageBytes: number;
@@ -58,6 +67,7 @@ async function spawnQemu(spawning: Spawning): Promise<WatchedVm> {
   const recorded = recordConsole(socketOf(console.ours), spawning.consoleLog);
   try {
     const { argv, inherit, topology }: QemuArguments = qemuArguments(spec, {
+      ...spawning.options,
       agentSocket: spawning.agentSocket,
       imageBytes: spawning.imageBytes,
       qmpFd: monitor.theirs,

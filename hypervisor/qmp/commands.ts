@@ -5,6 +5,14 @@
 export interface QmpCommands {
   qmp_capabilities: { arguments: { enable?: readonly string[] }; returns: unknown };
   "query-status": { arguments: undefined; returns: { readonly status: string; readonly running: boolean } };
+  "migrate-set-capabilities": {
+    arguments: { capabilities: readonly { readonly capability: string; readonly state: boolean }[] };
+    returns: unknown;
+  };
+  /** Both answer at once; MIGRATION events say how it went when the capability "events" is on. */
+  migrate: { arguments: { uri: string }; returns: unknown };
+  "migrate-incoming": { arguments: { uri: string }; returns: unknown };
+  "query-migrate": { arguments: undefined; returns: { readonly "error-desc"?: string } };
   quit: { arguments: undefined; returns: unknown };
   stop: { arguments: undefined; returns: unknown };
   cont: { arguments: undefined; returns: unknown };

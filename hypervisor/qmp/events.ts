@@ -7,6 +7,8 @@ export interface QmpEvent {
 /** The events Tapir looks at, with the fields it looks at (QEMU's QMP reference manual). */
 export interface QmpEvents {
   SHUTDOWN: { readonly guest: boolean; readonly reason: string };
+  /** With the capability "events": "setup", "active", "completed", "failed", ... */
+  MIGRATION: { readonly status: string };
   GUEST_PANICKED: { readonly action: string };
   /** `device` is missing for a device without an id; then there is only the path. */
   DEVICE_DELETED: { readonly device?: string; readonly path: string };
