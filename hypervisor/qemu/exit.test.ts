@@ -32,6 +32,14 @@ test("a panic is named, with the console", (t) => {
   t.is(codeOf(error), Code.ABORTED);
 });
 
+test("of a panic the first words are shown, not the end of its stack", (t) => {
+  const stack = Array.from({ length: 30 }, (_, line) => `[    0.6] frame ${line}`).join("\n");
+  const console = `[    0.1] booting\n[    0.5] no init\n[    0.5] Kernel panic - not syncing: no root\n${stack}`;
+  const { message } = exitError("vm1", { ...exit, guestPanicked: true }, console);
+  t.regex(message, /console: \[ {4}0\.5\] no init\n\[ {4}0\.5\] Kernel panic - not syncing: no root\n/);
+  t.true(message.endsWith("frame 9"));
+});
+
 test("finds a panic on the console, not a quotation of one", (t) => {
   t.true(consoleShowsPanic("x\n[    0.558572] Kernel panic - not syncing: VFS: Unable to mount root fs\ny"));
   t.true(consoleShowsPanic("Kernel panic - not syncing: Attempted to kill init!"));

@@ -5,9 +5,11 @@ import type { VmExit } from "../hypervisor.ts";
 /** Lines of the console that an error shows. */
 const CONSOLE_LINES = 12;
 
+const PANIC = /^(\[[^\]]*\] )?Kernel panic - not syncing/;
+
 /** Whether the console of a guest that ended shows a kernel panic: not every guest kernel has a driver that reports one. */
 export function consoleShowsPanic(consoleTail: string): boolean {
-  return /^(\[[^\]]*\] )?Kernel panic - not syncing/m.test(consoleTail);
+  return consoleTail.split("\n").some((line) => PANIC.test(line));
 }
 
 /** Why QEMU ended, as an error: `QEMU of <vm> ...`. */
@@ -27,8 +29,17 @@ function howItEnded({ code, signal, guestPanicked }: VmExit): string {
 }
 
 function whatItSaid({ stderrTail, guestPanicked, code }: VmExit, consoleTail: string): string {
-  const lines = consoleTail.split("\n").slice(-CONSOLE_LINES).join("\n");
+  const lines = tellingLines(consoleTail).join("\n");
   if (guestPanicked) return `console: ${lines}`;
   if (stderrTail !== "") return stderrTail;
   return code === 0 && lines !== "" ? `the guest ended itself; console: ${lines}` : "";
+}
+
+/** A panic says why first and prints its stack then; anything else is explained by its end. */
+function tellingLines(consoleTail: string): string[] {
+  const lines = consoleTail.split("\n");
+  const panic = lines.findIndex((line) => PANIC.test(line));
+  // The line before often names the cause: a file system that is not there, an init that exited.
+  const first = panic < 0 ? Math.max(0, lines.length - CONSOLE_LINES) : Math.max(0, panic - 1);
+  return lines.slice(first, first + CONSOLE_LINES);
 }
