@@ -11,9 +11,10 @@ import {
 import { join, relative } from "node:path";
 import { type BuildOptions, build, type Plugin } from "esbuild";
 import { BANNER, findNatives, nativeModules } from "../guest/bundle-agent.ts";
+import { deadlineIn } from "../sys/deadline.ts";
 import { reasonOf, TapirError, wrapError } from "../sys/error.ts";
 import { Code } from "../sys/status.ts";
-import { PROJECT } from "./command.ts";
+import { PROJECT, runLogged } from "./command.ts";
 
 export interface BundleOptions {
   /** Absolute path of the Node that runs the programs: it goes into their first line. */
@@ -34,6 +35,7 @@ const MODULES: Readonly<Record<string, string>> = { serve: "shim/serve.ts", [CLI
 const CJS_BANNER = 'const tapirUrl = require("node:url").pathToFileURL(__filename).href;';
 /** Linux reads no more of a first line (BINPRM_BUF_SIZE). */
 const MAX_SHEBANG_BYTES = 255;
+const WARM_MS = 30_000;
 
 /**
  * Bundles the shim (and the `tapir` command) as they run on a node. Chunks are named by their content and the old ones
@@ -64,8 +66,25 @@ export async function bundleShim(options: BundleOptions): Promise<boolean> {
   // The programs have names without an ending, so this says what they are.
   replace(join(outDir, "package.json"), '{ "type": "commonjs" }\n', 0o644);
   for (const { name, text, program } of files) replace(join(outDir, name), text, program ? 0o755 : 0o644);
+  await warm(options);
   replace(note, revision, 0o644);
   return true;
+}
+
+/** Compiles the server once, as it will run: 20 ms less for each pod's. */
+function warm({ nodePath, outDir }: BundleOptions): Promise<void> {
+  const directory = JSON.stringify(realpathSync(outDir));
+  const script = `import { enableCompileCache, flushCompileCache } from "node:module";
+enableCompileCache(${directory} + "/cache");
+const { loadSandbox } = await import(${directory} + "/serve.mjs");
+await loadSandbox();
+flushCompileCache();`;
+  return runLogged({
+    command: nodePath,
+    args: ["--input-type=module", "--eval", script],
+    log: "shim-cache",
+    deadline: deadlineIn(WARM_MS, "warm the compile cache"),
+  });
 }
 
 interface OutputFile {

@@ -2,7 +2,7 @@ import { writeSync } from "node:fs";
 import { DeleteResponse } from "../proto/gen/containerd/task/task.ts";
 import { type Deadline, deadlineIn } from "../sys/deadline.ts";
 import { reasonOf } from "../sys/error.ts";
-import { isAlive } from "../sys/identity.ts";
+import { isAlive, type ProcessIdentity } from "../sys/identity.ts";
 import { hasLedger, replayLedger } from "../sys/ledger.ts";
 import { type Invocation, requireIdentity } from "./bootstrap.ts";
 import {
@@ -63,8 +63,7 @@ async function deleteSandbox(bundle: string, deadline: Deadline): Promise<void> 
 }
 
 /** A shim that lost its connection to containerd, or hangs, still holds the pod: nobody else will ever end it. */
-async function endServe(bundle: string, deadline: Deadline): Promise<void> {
-  const identity = shimIdentityFile.read(bundle);
+async function endServe(identity: ProcessIdentity | undefined, deadline: Deadline): Promise<void> {
   if (identity === undefined || !isAlive(identity)) return;
   const { endProcess } = await import("../sys/process.ts");
   await endProcess(identity, deadline.within(GENTLE_MS, `end shim ${identity.pid}`), deadline);

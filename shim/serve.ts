@@ -5,6 +5,7 @@ import { CALLED_AT, LISTEN_FD } from "./handover.ts";
 import { version } from "./info.ts";
 import { openLog } from "./log.ts";
 import { lazyPod } from "./sandbox/lazy-pod.ts";
+import type { OpenPod } from "./sandbox/pod.ts";
 import { claim } from "./socket.ts";
 import { openPublisher } from "./task/events.ts";
 import { handlersOf } from "./task/handlers.ts";
@@ -84,6 +85,10 @@ export async function serve(invocation: Invocation): Promise<void> {
   log.info("shim serves", { socket, version, node: process.versions.node });
 }
 
-async function loadSandbox() {
+/** Everything that only a pod needs: QEMU, netlink, gRPC and the C library. The bundler calls it to compile it once. */
+export async function loadSandbox(): Promise<OpenPod> {
+  const { adoptOrphans } = await import("../sys/orphans.ts");
+  // Before the first child.
+  adoptOrphans();
   return (await import("./sandbox/sandbox.ts")).openSandbox;
 }

@@ -6,7 +6,7 @@ export interface ExitSlot {
   readonly record: ExitRecord | undefined;
   /** Resolves with the record; rejects when there will never be one. */
   readonly wait: Promise<ExitRecord>;
-  /** Records the end, on disk first. Only the first call counts and returns true: later ones know less. */
+  /** Records the end, on disk first where that is possible. Only the first call counts and returns true: later ones know less. */
   settle(record: ExitRecord): boolean;
   /** There was no process after all. */
   abandon(reason: Error): void;
@@ -26,7 +26,11 @@ export function openExitSlot(bundle: string): ExitSlot {
     settle(first) {
       if (record !== undefined) return false;
       record = first;
-      exitFile.write(bundle, first);
+      try {
+        exitFile.write(bundle, first);
+      } catch {
+        // The bundle is gone, and with it whoever would look there. Those who wait here must hear of it all the same.
+      }
       resolve(first);
       return true;
     },

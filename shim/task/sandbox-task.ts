@@ -92,13 +92,17 @@ export function openSandboxTask(options: SandboxTaskOptions): SandboxTask {
     let created: CreatedPod;
     try {
       created = await task.pod.create(deadline);
+      taskPidFile.write(bundle, String(created.pid));
     } catch (error) {
+      // Create itself has undone what it did; after it, the bundle may have been taken away.
+      await task.pod
+        .close()
+        .catch((failure: unknown) => log.error("clean-up is not complete", { error: failure }));
       step(task, { name: "failed" });
       task.exit.abandon(error instanceof Error ? error : new Error(String(error)));
       current = undefined;
       throw error;
     }
-    taskPidFile.write(bundle, String(created.pid));
     step(task, { name: "created", pid: created.pid });
     publisher.publish("create", { containerId: id, bundle, pid: created.pid });
     void created.exited.then((exit) => onExited(task, created.pid, exit));
