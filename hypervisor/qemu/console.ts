@@ -1,5 +1,5 @@
-import { appendFileSync, renameSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
+import { openBoundedLog } from "./bounded-log.ts";
 import { createTail } from "./tail.ts";
 
 /** What the guest's console said. */
@@ -11,37 +11,27 @@ export interface GuestConsole {
   close(): void;
 }
 
-const TAIL_BYTES = 16 * 1024;
-const FILE_BYTES = 1024 * 1024;
-/** A boot with every message says 60 KiB; a guest that says more than this per second has to wait. */
-const BYTES_PER_SECOND = 512 * 1024;
+/** A boot with every message says 60 KiB. State directories are in memory: a guest must not fill it. */
+const LIMITS = { tailBytes: 16 * 1024, fileBytes: 1024 * 1024, bytesPerSecond: 512 * 1024 };
 
-/**
- * Writes the console to `path`, never more than two files of 1 MiB (`path` and `path.1`): a guest that writes for ever must not
- * fill the host's memory, which is where state directories are.
- */
-export function recordConsole(socket: Socket, path: string): GuestConsole {
-  const tail = createTail(TAIL_BYTES);
-  let written = 0;
-  let allowance = BYTES_PER_SECOND;
-  writeFileSync(path, "", { mode: 0o600 });
+/** Writes the console to `path` and keeps its end at hand. A guest that says too much at once has to wait. */
+export function recordConsole(socket: Socket, path: string, limits: typeof LIMITS = LIMITS): GuestConsole {
+  const log = openBoundedLog(path, limits.fileBytes);
+  const tail = createTail(limits.tailBytes);
+  let allowance = limits.bytesPerSecond;
   socket.on("data", (chunk: Buffer) => {
     tail.push(chunk);
-    if (written + chunk.length > FILE_BYTES) {
-      renameSync(path, `${path}.1`);
-      written = 0;
-    }
-    appendFileSync(path, chunk, { mode: 0o600 });
-    written += chunk.length;
+    log.write(chunk);
     allowance -= chunk.length;
     if (allowance > 0) return;
     socket.pause();
     setTimeout(() => {
-      allowance = BYTES_PER_SECOND;
+      allowance = limits.bytesPerSecond;
       socket.resume();
     }, 1000).unref();
   });
   socket.on("error", () => undefined);
   const ended = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  void ended.then(log.close);
   return { tail: tail.text, ended, close: () => socket.destroy() };
 }

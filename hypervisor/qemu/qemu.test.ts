@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -199,6 +200,7 @@ test("a guest that writes for ever fills no disk", async (t) => {
   const vm = await createQemu().start(spec, ledger, soon());
   await new Promise((resolve) => setTimeout(resolve, 1500));
   t.true(vm.consoleTail().length > 1000 && vm.consoleTail().length <= 16 * 1024);
+  t.true(statSync(join(spec.directory, "console.log")).size <= 1024 * 1024);
   await vm.stop(soon());
 });
 
