@@ -1,6 +1,8 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { reasonOf } from "../sys/error.ts";
 import { type MountRequest, MS, mount } from "../sys/mount.ts";
+import { ETC, NOBODY, writeFiles } from "./identity/files.ts";
+import { setHostname } from "./identity/hostname.ts";
 import { log, logTo } from "./log.ts";
 import { powerOff } from "./power.ts";
 import { reapOrphans } from "./process/reap.ts";
@@ -48,6 +50,8 @@ export function init(): void {
   for (const request of MOUNTS) step(`mount ${request.target}`, () => mountOnce(request));
   // "default" is for NICs to come, the others are there: their values were copied when they came.
   step("list IPv6 settings", () => readdirSync("/proc/sys/net/ipv6/conf").forEach(setIpv6Sysctls));
+  step("name the guest", () => setHostname(NOBODY.hostname));
+  step(`write ${ETC}`, () => writeFiles(NOBODY));
   reapOrphans();
   process.on("SIGTERM", () => powerOff("signal SIGTERM"));
   process.on("SIGINT", () => powerOff("signal SIGINT"));

@@ -1,4 +1,3 @@
-import { NOBODY, writeFiles } from "./identity/files.ts";
 import { init, surviveErrors } from "./init.ts";
 import { log } from "./log.ts";
 import { reached } from "./milestones.ts";
@@ -6,8 +5,7 @@ import { serve, thisGuest } from "./serve.ts";
 import { AGENT_VERSION } from "./version.ts";
 import { warm } from "./warm.ts";
 
-// The first process of the guest: /usr/bin/node /usr/lib/tapir/agent/main.mjs. The image's
-// /etc/{hostname,hosts,resolv.conf,machine-id} are symbolic links to /run/etc/.
+// The first process of the guest: /usr/bin/node /usr/lib/tapir/agent/main.mjs.
 if (process.env.TAPIR_AGENT_WARM === "1") {
   await warm();
   process.exit(0);
@@ -16,7 +14,6 @@ surviveErrors();
 reached("agent");
 if (process.pid === 1) {
   init();
-  writeFiles(NOBODY);
 }
 log("started", { version: AGENT_VERSION, node: process.version });
 await serve(thisGuest());
