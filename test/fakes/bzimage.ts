@@ -7,7 +7,7 @@ export interface FakeKernel {
   /** Written to the first serial port, as often as told. */
   readonly says?: string;
   readonly repeat?: "forever";
-  /** What the guest does then: sleep for ever, or reset the machine. */
+  /** What the guest does then: sleep for ever, or reset the machine after a second. */
   readonly ends: "halt" | "reset";
 }
 
@@ -48,6 +48,8 @@ function program(forever: boolean, ends: FakeKernel["ends"]): number[] {
   ];
   const again = forever ? [0xeb, 0x100 - print.length - 2] : [];
   const halt = [0xfa, 0xf4, 0xeb, 0xfc]; // cli; hlt; jmp cli
+  // Half a billion rounds, a second or so: QEMU's monitor is to be up before its guest is gone.
+  const delay = [0x66, 0xb9, 0x00, 0x00, 0x00, 0x20, 0x67, 0xe2, 0xfd]; // mov ecx, ...; loop (itself)
   const reset = [0xba, 0xf9, 0x0c, 0xb0, 0x06, 0xee]; // mov dx, 0xcf9; mov al, 6; out dx, al
-  return [...print, ...again, ...(ends === "reset" ? reset : []), ...halt];
+  return [...print, ...again, ...(ends === "reset" ? [...delay, ...reset] : []), ...halt];
 }
