@@ -51,7 +51,7 @@ export async function deleteCommand(invocation: Invocation): Promise<void> {
 }
 
 async function deleteSandbox(bundle: string, deadline: Deadline): Promise<void> {
-  await endServe(bundle, deadline);
+  await endServe(shimIdentityFile.read(bundle), deadline);
   const directory = stateDirectoryFile.read(bundle);
   if (directory !== undefined && hasLedger(directory)) {
     const { failures } = await deadline.race(replayLedger(directory));

@@ -14,7 +14,7 @@ async function main(): Promise<void> {
       return (await import("./delete.ts")).deleteCommand(invocation);
     case "serve":
       // Compiled code of the large part is shared by all pods; a cache that fails is no reason not to start.
-      enableCompileCache(`${import.meta.dirname}/cache`);
+      enableCompileCache({ directory: `${import.meta.dirname}/cache`, portable: true });
       return (await import("./serve.ts")).serve(invocation);
     case "version":
       return (await import("./info.ts")).printVersion();
