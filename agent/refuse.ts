@@ -53,7 +53,8 @@ export function refuseCreateSandbox(request: CreateSandboxRequest): void {
     sandboxId,
     "1 to 128 letters, digits, _ . -",
   );
-  refuseHostname(hostname);
+  // A spec without a hostname leaves the guest's.
+  if (hostname !== "") refuseHostname(hostname);
   if (dns !== undefined) refuseDns(dns);
   outside("time", unixTimeNanoseconds, TIME);
   outside("entropy bytes", entropy.length, LIMIT.entropyBytes);

@@ -7,6 +7,8 @@ import { toStatus } from "./status.ts";
 
 /** For a caller that gave no deadline of its own. */
 const USUAL_DEADLINE_MS = 60_000;
+/** The longest that a timer can wait (24 days): what is more fires at once. */
+const LONGEST_MS = 2 ** 31 - 1;
 
 /** What a method gets besides its request. */
 export interface Call {
@@ -28,7 +30,8 @@ export function unary<Request, Response>(
     call.on("cancelled", () => cancelled.abort(cancellation(name)));
     // Read now: the method may set the clock that this is measured with.
     const leftMs = Number(call.getDeadline()) - Date.now();
-    const deadline = deadlineIn(Math.min(leftMs, USUAL_DEADLINE_MS), name, cancelled.signal);
+    const waitMs = Number.isFinite(leftMs) ? Math.min(leftMs, LONGEST_MS) : USUAL_DEADLINE_MS;
+    const deadline = deadlineIn(waitMs, name, cancelled.signal);
     run(method, call.request, { deadline, arrived }).then(
       (response) => callback(null, response),
       (error) => {

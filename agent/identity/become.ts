@@ -1,7 +1,7 @@
 import type { CreateSandboxRequest } from "../../proto/gen/tapir/agent/v1/agent.ts";
 import { setClock } from "./clock.ts";
 import { addEntropy, freshRandom } from "./entropy.ts";
-import { writeFiles } from "./files.ts";
+import { NOBODY, writeFiles } from "./files.ts";
 import { setHostname } from "./hostname.ts";
 
 /** Scope of an address that only counts on its link. */
@@ -12,7 +12,8 @@ const LINK_SCOPE = 253;
  * `arrived` is the monotonic time (hrtime) at which the request, and with it the host's clock, came in.
  */
 export function becomePod(request: CreateSandboxRequest, arrived: bigint): void {
-  const { hostname, dns, unixTimeNanoseconds, entropy, interfaces } = request;
+  const { dns, unixTimeNanoseconds, entropy, interfaces } = request;
+  const hostname = request.hostname === "" ? NOBODY.hostname : request.hostname;
   setClock(unixTimeNanoseconds, arrived);
   // Before anything is drawn from the pool.
   addEntropy(entropy);
