@@ -11,9 +11,6 @@ export const BOOT_MODULES = [
   // There is no udev: drivers of devices that are plugged in later have to be there already.
   "virtio_net",
   "virtio_rng",
-  // Container file systems.
-  "overlay",
-  "virtiofs",
 ] as const;
 
 /**
@@ -21,6 +18,8 @@ export const BOOT_MODULES = [
  * when a container makes a link, a table or a mount of that kind. Names, or folders below `kernel/`.
  */
 export const ROOT_MODULES = [
+  "overlay",
+  "virtiofs",
   "virtio_balloon",
   "virtio_mem",
   "net/8021q/",
@@ -40,7 +39,6 @@ export const ROOT_MODULES = [
   "tun",
   "vrf",
   "geneve",
-  "fuse",
   "ext4",
   "xfs",
   "loop",

@@ -1,9 +1,8 @@
-import { copyFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { TapirError } from "../sys/error.ts";
+import { TapirError, wrapError } from "../sys/error.ts";
 import type { DebianPackage } from "./apt.ts";
-import { KERNEL_PARAMETERS } from "./boot.ts";
 import { BOOT_MODULES } from "./boot-modules.ts";
 import { type AgentBundle, bundleAgent, findNode } from "./bundle-agent.ts";
 import { GUEST_INIT } from "./contents.ts";
@@ -44,7 +43,7 @@ export async function buildGuest(options: BuildOptions): Promise<GuestManifest> 
   const [packages, agent, tools] = await Promise.all([
     resolveGuestPackages(options.cache),
     bundleAgent(options.agent),
-    runTool("dpkg-query", ["-W", "-f", "${Package} ${Version}\n", "erofs-utils", "kmod"], {
+    runTool("dpkg-query", ["-W", "erofs-utils", "kmod"], {
       hint: "apt-get install erofs-utils kmod",
     }),
   ]);
@@ -59,8 +58,9 @@ export async function buildGuest(options: BuildOptions): Promise<GuestManifest> 
     const image = join(work, "image");
     mkdirSync(image, { recursive: true });
     const manifest = await buildInto(image, work, options.cache, { key, packages, agent, node });
-    // A folder cannot take another one's place in one step: the old one steps aside first.
-    rmSync(options.output, { recursive: true, force: true });
+    // A folder cannot take the place of another in one step: the old one steps aside first. Guests that run on
+    // it keep its files open.
+    if (existsSync(options.output)) renameSync(options.output, join(work, "old"));
     renameSync(image, options.output);
     return manifest;
   } finally {
@@ -106,7 +106,6 @@ async function buildInto(
       kernelRelease: kernel.release,
       nodeVersion: node.version,
       packages: Object.fromEntries(packages.map(({ name, version }) => [name, version])),
-      kernelParameters: KERNEL_PARAMETERS,
     }),
   );
 }
@@ -120,7 +119,9 @@ if (import.meta.main) {
     );
     report(`${options.output} is current: key ${key.slice(0, 12)}, ${sizes.join(", ")}`);
   } catch (error) {
-    process.stderr.write(`tapir: ${error instanceof TapirError ? error.message : (error as Error).stack}\n`);
+    const said =
+      error instanceof TapirError ? error : wrapError(error, { operation: "build", object: "guest image" });
+    process.stderr.write(`tapir: ${said.message}\n`);
     process.exitCode = 1;
   }
 }

@@ -12,8 +12,6 @@ export interface GuestManifest {
   readonly nodeVersion: string;
   /** Debian packages, by name. */
   readonly packages: Readonly<Record<string, string>>;
-  /** To be given to the kernel, before what the hypervisor adds. */
-  readonly kernelParameters: readonly string[];
   readonly files: Readonly<Record<GuestFile, { readonly sha256: string; readonly size: number }>>;
 }
 

@@ -16,7 +16,6 @@ export type Tool = keyof typeof HOST_PACKAGES;
 
 export interface ToolOptions {
   readonly cwd?: string;
-  readonly env?: Readonly<Record<string, string>>;
   /** Milliseconds after which the tool is killed; 5 minutes unless given. */
   readonly timeoutMs?: number;
   /** The way out that the error names. */
@@ -36,7 +35,7 @@ export async function runTool(
   const settings = {
     cwd: options.cwd,
     // A fixed locale and path: what tools print and do must not depend on who builds.
-    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C", ...options.env },
+    env: { ...proxies(), PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
     maxBuffer: 64 << 20,
     timeout: options.timeoutMs ?? 300_000,
   };
@@ -45,6 +44,15 @@ export async function runTool(
     else reject(toolError(tool, args, error, stderr, options.hint));
   });
   return promise;
+}
+
+/** The way out of this machine, for apt. */
+function proxies(): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(
+      (entry): entry is [string, string] => /^(https?|no)_proxy$/i.test(entry[0]) && entry[1] !== undefined,
+    ),
+  );
 }
 
 function toolError(
