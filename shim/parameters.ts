@@ -1,4 +1,5 @@
-import { fstatSync, read } from "node:fs";
+import { fstatSync, readFileSync } from "node:fs";
+import { Socket } from "node:net";
 import type { Invocation } from "./bootstrap.ts";
 
 /** How the caller of `start` reads the answer. */
@@ -86,39 +87,36 @@ const STDIN_TIMEOUT_MS = 1000;
 
 /** All of stdin, if something is to be expected there: /dev/null, a terminal or a closed one give nothing at once. */
 export async function readStdin(fd = 0, timeoutMs = STDIN_TIMEOUT_MS): Promise<Uint8Array> {
-  if (!isReadable(fd)) return new Uint8Array(0);
-  const { promise: passed, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(resolve, timeoutMs, undefined);
+  const kind = kindOf(fd);
+  if (kind === "nothing") return new Uint8Array(0);
+  if (kind === "file") return readFileSync(fd);
   const chunks: Uint8Array[] = [];
   let total = 0;
-  try {
-    for (;;) {
-      const chunk = await Promise.race([readChunk(fd), passed]);
-      if (chunk === undefined || chunk.length === 0) return Buffer.concat(chunks);
+  // Not fs.read: a thread that waits for a pipe keeps the process from ending.
+  const stream = new Socket({ fd, readable: true, writable: false });
+  const timer = setTimeout(() => stream.destroy(), timeoutMs);
+  await new Promise<void>((resolve) => {
+    stream.on("data", (chunk: Uint8Array) => {
       total += chunk.length;
-      if (total > MAX_STDIN_BYTES) throw new Error(`parameters on stdin are over ${MAX_STDIN_BYTES} bytes`);
       chunks.push(chunk);
-    }
-  } finally {
-    clearTimeout(timer);
-  }
+      if (total > MAX_STDIN_BYTES) stream.destroy();
+    });
+    // What cannot be read counts as absent: the flags say enough.
+    stream.on("error", () => undefined);
+    stream.on("close", () => resolve());
+    stream.on("end", () => stream.destroy());
+  });
+  clearTimeout(timer);
+  if (total > MAX_STDIN_BYTES) throw new Error(`parameters on stdin are over ${MAX_STDIN_BYTES} bytes`);
+  return Buffer.concat(chunks);
 }
 
-function isReadable(fd: number): boolean {
+function kindOf(fd: number): "stream" | "file" | "nothing" {
   try {
     const stat = fstatSync(fd);
-    return stat.isFIFO() || stat.isSocket() || stat.isFile();
+    if (stat.isFile()) return "file";
+    return stat.isFIFO() || stat.isSocket() ? "stream" : "nothing";
   } catch {
-    return false;
+    return "nothing";
   }
-}
-
-function readChunk(fd: number): Promise<Uint8Array> {
-  const buffer = Buffer.allocUnsafe(64 << 10);
-  return new Promise((resolve) => {
-    // What cannot be read counts as absent: the flags say enough.
-    read(fd, buffer, 0, buffer.length, null, (error, bytes) =>
-      resolve(error === null ? buffer.subarray(0, bytes) : buffer.subarray(0, 0)),
-    );
-  });
 }
