@@ -76,12 +76,7 @@ export function openSandboxTask(options: SandboxTaskOptions): SandboxTask {
 
   const taskOf = (id: string): Task => {
     if (current?.spec.id === id) return current;
-    throw new TapirError({
-      code: Code.NOT_FOUND,
-      operation: "find",
-      object: `container ${id}`,
-      cause: "it is not here",
-    });
+    throw notFound(id);
   };
   const step = (task: Task, event: SandboxEvent): void => {
     task.state = transition(task.spec.id, task.state, event);
@@ -193,11 +188,13 @@ export function openSandboxTask(options: SandboxTaskOptions): SandboxTask {
     wait: async (id) => taskOf(id).exit.wait,
     async delete(id) {
       const task = taskOf(id);
-      if (task.state.name === "creating" || task.state.name === "created") kill(task, SIGKILL);
+      // What never ran is ended here; what runs must be told to end first.
+      const neverRan = comingUp(task.state) || task.state.name === "created";
+      if (neverRan) kill(task, SIGKILL);
       await task.settled;
-      // Created after all, told to stop meanwhile: wait for its end. Not created: there is nothing.
-      if (current !== task) return taskOf(id).exit.wait;
-      if (task.state.name === "stopping" && task.exit.record === undefined) await task.exit.wait;
+      // Not created: there is nothing. Created after all: its end is on the way.
+      if (current !== task) throw notFound(id);
+      if (neverRan) await task.exit.wait;
       transition(id, task.state, { name: "delete" });
       await task.closing?.catch(() => {
         task.closing = task.pod.close();
@@ -226,6 +223,15 @@ export function openSandboxTask(options: SandboxTaskOptions): SandboxTask {
       await task.closing;
     },
   };
+}
+
+function notFound(id: string): TapirError {
+  return new TapirError({
+    code: Code.NOT_FOUND,
+    operation: "find",
+    object: `container ${id}`,
+    cause: "it is not here",
+  });
 }
 
 function comingUp(state: SandboxState): boolean {
