@@ -24,7 +24,7 @@ export interface RootInputs {
 /** Lays out the guest's root file system in `tree`, an empty folder. Reads nothing but its inputs. */
 export async function layOutRoot(tree: string, inputs: RootInputs): Promise<void> {
   const { debian, agent, key } = inputs;
-  for (const folder of FOLDERS) mkdirSync(join(tree, folder), { recursive: true, mode: 0o755 });
+  for (const folder of FOLDERS) makeFolder(join(tree, folder));
   for (const [path, target] of Object.entries(LINKS)) link(tree, path, target);
   for (const [path, content] of Object.entries(ETC)) put(tree, path, Buffer.from(content));
   put(tree, `usr/lib/tapir/image/${key}`, Buffer.alloc(0));
@@ -63,12 +63,22 @@ async function layOutModules(tree: string, { kernel, bootModules }: RootInputs):
 
 function put(tree: string, path: string, content: Buffer, mode = 0o644): void {
   const target = join(tree, path);
-  mkdirSync(dirname(target), { recursive: true, mode: 0o755 });
+  makeFolder(dirname(target));
   writeFileSync(target, content);
   chmodSync(target, mode);
 }
 
 function link(tree: string, path: string, target: string): void {
-  mkdirSync(dirname(join(tree, path)), { recursive: true, mode: 0o755 });
+  makeFolder(dirname(join(tree, path)));
   symlinkSync(target, join(tree, path));
+}
+
+/**
+ * With all its parents, readable to all whatever the builder's umask. Modes are set as things are made, never by
+ * walking the tree: its absolute links lead out of it, into the builder's own /run and /tmp.
+ */
+function makeFolder(path: string): void {
+  const first = mkdirSync(path, { recursive: true });
+  if (first === undefined) return;
+  for (let made = path; made.length >= first.length; made = dirname(made)) chmodSync(made, 0o755);
 }
