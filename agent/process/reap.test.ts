@@ -3,11 +3,14 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import test from "ava";
 import { check, libc } from "../../sys/libc.ts";
-import { childrenOfSelf, keepForNode, reap, reapOrphans } from "./reap.ts";
+import { childrenOfSelf, reap, reapOrphans } from "./reap.ts";
 
 // As a subreaper this process gets orphans like the first process of a guest does.
 const PR_SET_CHILD_SUBREAPER = 36;
 check(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "become", "subreaper");
+
+const reaper = reapOrphans();
+test.after.always(() => reaper[Symbol.dispose]());
 
 async function until(condition: () => boolean): Promise<void> {
   for (let tries = 0; tries < 500; tries++) {
@@ -19,13 +22,12 @@ async function until(condition: () => boolean): Promise<void> {
 
 /** Starts a shell that leaves `count` orphans behind, each ending by itself. */
 async function leaveOrphans(count: number): Promise<number | null> {
-  const shell = keepForNode(spawn("sh", ["-c", `for i in $(seq ${count}); do (sleep 0.1 &); done; exit 7`]));
+  const shell = spawn("sh", ["-c", `for i in $(seq ${count}); do (sleep 0.1 &); done; exit 7`]);
   const [code] = (await once(shell, "exit")) as [number | null];
   return code;
 }
 
 test.serial("orphans are reaped, Node's own children keep their exit code", async (t) => {
-  using _reaper = reapOrphans();
   const codes = await Promise.all(Array.from({ length: 5 }, () => leaveOrphans(4)));
   t.deepEqual(codes, [7, 7, 7, 7, 7]);
   await until(() => childrenOfSelf().length === 0);
@@ -33,7 +35,7 @@ test.serial("orphans are reaped, Node's own children keep their exit code", asyn
 });
 
 test.serial("a child that lives is left alone", async (t) => {
-  const child = keepForNode(spawn("sleep", ["60"]));
+  const child = spawn("sleep", ["60"]);
   t.deepEqual(reap(), []);
   child.kill();
   const [, signal] = (await once(child, "exit")) as [number | null, string];
@@ -41,13 +43,18 @@ test.serial("a child that lives is left alone", async (t) => {
 });
 
 test.serial("an ended child of Node's is never taken", async (t) => {
-  const child = keepForNode(spawn("true"));
+  const child = spawn("true");
   // The event loop stands still meanwhile: libuv cannot have reaped it before.
   const end = Date.now() + 300;
   while (Date.now() < end);
   t.deepEqual(reap(), []);
   const [code] = (await once(child, "exit")) as [number];
   t.is(code, 0);
+});
+
+test.serial("a program that is not there is an error of its starter, as ever", async (t) => {
+  const [error] = (await once(spawn("/no/such/program"), "error")) as [NodeJS.ErrnoException];
+  t.is(error.code, "ENOENT");
 });
 
 test.serial("pids that are no children are passed over", (t) => {

@@ -1,30 +1,47 @@
 import type { ChildProcess } from "node:child_process";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { type EventEmitter, errorMonitor } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { errnoOf } from "../../sys/error.ts";
 import { libc } from "../../sys/libc.ts";
 
 const WNOHANG = 1;
+/** Node tells here of every ChildProcess, whoever starts it (diagnostics_channel, "child_process"). */
+const CHANNEL = "child_process";
 
-/** Pids that libuv waits for: taking one away from it would lose its exit code. */
-const awaited = new Set<number>();
+/** Processes that libuv waits for: taking one away from it would lose its exit code. */
+const awaited = new Set<ChildProcess>();
 
-/** Every process the agent starts must pass here in the same turn as its spawn. */
-export function keepForNode<Child extends Pick<ChildProcess, "pid" | "once">>(child: Child): Child {
-  const { pid } = child;
-  if (pid === undefined) return child;
-  awaited.add(pid);
-  child.once("exit", () => awaited.delete(pid));
-  return child;
+function onStart(message: unknown): void {
+  // The pid comes a moment later, in the same turn: nothing is reaped in between.
+  const { process: child } = message as { process: ChildProcess };
+  awaited.add(child);
+  const forget = (): void => {
+    awaited.delete(child);
+  };
+  child.once("exit", forget);
+  // A program that is not there has no exit. Who started it is told as if nobody listened here.
+  const emitter: EventEmitter = child;
+  emitter.once(errorMonitor, forget);
 }
 
-/** Reaps orphans that ended, now and whenever a child ends. The first process inherits every orphan of the guest. */
+/**
+ * Reaps orphans that ended, now and whenever a child ends: the first process inherits every orphan of the guest.
+ * Processes started from here on by node:child_process stay Node's.
+ */
 export function reapOrphans(): Disposable {
   const onChild = (): void => {
     reap();
   };
+  subscribe(CHANNEL, onStart);
   process.on("SIGCHLD", onChild);
   reap();
-  return { [Symbol.dispose]: () => process.off("SIGCHLD", onChild) };
+  return {
+    [Symbol.dispose]: () => {
+      process.off("SIGCHLD", onChild);
+      unsubscribe(CHANNEL, onStart);
+    },
+  };
 }
 
 /** Waits for each ended child that is not Node's; returns their pids. */
@@ -33,7 +50,8 @@ export function reap(children: () => readonly number[] = childrenOfSelf): number
   const status = [0];
   for (;;) {
     // Signals coalesce and the list is a snapshot: look again until a round finds nothing.
-    const round = children().filter((pid) => !awaited.has(pid) && libc.waitpid(pid, status, WNOHANG) === pid);
+    const own = new Set(Array.from(awaited, ({ pid }) => pid));
+    const round = children().filter((pid) => !own.has(pid) && libc.waitpid(pid, status, WNOHANG) === pid);
     if (round.length === 0) return reaped;
     reaped.push(...round);
   }
