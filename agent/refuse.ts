@@ -98,6 +98,7 @@ function refuseInterface(wanted: Interface): void {
   refuseName(wanted.name);
   when(wanted.name === "lo", "interface name", wanted.name, "loopback is the guest's own");
   refuseMac("interface mac", wanted.mac);
+  if (wanted.hardwareMac !== undefined) refuseMac("hardware mac", wanted.hardwareMac);
   outside("mtu", wanted.mtu, LIMIT.mtuBytes);
   outside("tx queue length", wanted.txQueueLength, { min: 0, max: LIMIT.txQueueLength });
   tooMany("addresses", wanted.addresses, LIMIT.addresses);

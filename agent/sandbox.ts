@@ -1,9 +1,10 @@
 import type { CreateSandboxRequest, CreateSandboxResponse } from "../proto/gen/tapir/agent/v1/agent.ts";
 import type { Deadline } from "../sys/deadline.ts";
 import { TapirError } from "../sys/error.ts";
+import type { Link } from "../sys/netlink/records.ts";
 import { Code } from "../sys/status.ts";
 import { milestones } from "./milestones.ts";
-import { applyInterfaces, clearInterfaces, listInterfaces } from "./network/interface.ts";
+import { applyInterfaces, clearInterfaces, isWanted, listInterfaces } from "./network/interface.ts";
 import { applyNeighbors } from "./network/neighbor.ts";
 import type { Network } from "./network/network.ts";
 import { applyRoutes } from "./network/route.ts";
@@ -43,8 +44,8 @@ export function newSandbox(guest: Guest): Sandbox {
       if (owner !== undefined && owner !== sandboxId) throw alreadyOwned(sandboxId, owner);
       owner = sandboxId;
       guest.becomePod(request, arrived);
-      const macs = new Set(interfaces.map(({ mac }) => mac));
-      await clearInterfaces(network, (link) => !macs.has(link.mac), deadline);
+      const isStray = (link: Link): boolean => !interfaces.some((one) => isWanted(link, one));
+      await clearInterfaces(network, isStray, deadline);
       const linksBy = linkDeadline(request.linkTimeoutMilliseconds, deadline);
       await applyInterfaces(network, interfaces, linksBy, deadline);
       // A gateway may be reachable by its permanent entry only.

@@ -19,6 +19,7 @@ import {
   refuseUpdateInterface,
 } from "./refuse.ts";
 import { type Guest, linkDeadline, newSandbox } from "./sandbox.ts";
+import { prepareTemplate } from "./template.ts";
 import { type Call, inTurn, unary } from "./unary.ts";
 import { AGENT_VERSION, API_VERSION } from "./version.ts";
 
@@ -32,7 +33,7 @@ export function createService(guest: Guest): AgentServer {
   const changing = inTurn();
   const destroy = changing((_: DestroySandboxRequest, { deadline }) => sandbox.destroy(deadline));
   return {
-    check: unary("check", () => ({})),
+    check: unary("check", () => ({ monotonicNanoseconds: process.hrtime.bigint() })),
     getVersion: unary("get version", () => ({ agentVersion: AGENT_VERSION, apiVersion: API_VERSION })),
     getGuestDetails: unary("get guest details", () => guestDetails()),
 
@@ -45,6 +46,10 @@ export function createService(guest: Guest): AgentServer {
         log("sandbox created", { sandboxId, hostname, interfaces: interfaces.length });
         return response;
       }),
+    ),
+    prepareTemplate: unary(
+      "prepare template",
+      changing((request) => prepareTemplate(request)),
     ),
     destroySandbox: unary("destroy sandbox", async (request, call) => {
       log("sandbox destroyed", { powerOff: request.powerOff });

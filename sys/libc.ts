@@ -43,6 +43,13 @@ export const libc = {
   /** Only for the pidfd family, which takes three small integers and a null. */
   syscall: lib.func("long syscall(long number, long a, long b, long c, long d)"),
   sync: lib.func("void sync()"),
+  mmap: lib.func("void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset)"),
+  munmap: lib.func("int munmap(void *address, size_t length)"),
+  memfd_create: lib.func("int memfd_create(const char *name, unsigned int flags)"),
+  lseek: lib.func("long lseek(int fd, long offset, int whence)"),
+  pwrite: lib.func("long pwrite(int fd, const void *buffer, size_t length, long offset)"),
+  fallocate: lib.func("int fallocate(int fd, int mode, long offset, long length)"),
+  flock: lib.func("int flock(int fd, int operation)"),
 } as const;
 
 /** Returns `result` unless it is -1; then throws what errno says about `operation` on `object`. */

@@ -9,7 +9,8 @@ const LINK_SCOPE = 253;
 
 /**
  * Makes this guest, which may be one of many clones, the one of this pod: clock, entropy, machine id, names.
- * `arrived` is the monotonic time (hrtime) at which the request, and with it the host's clock, came in.
+ * `arrived` is the monotonic time (hrtime) at which the request came in: the host's clock is as old as that, unless it
+ * says better.
  */
 export function becomePod(request: CreateSandboxRequest, arrived: bigint): void {
   const { dns, unixTimeNanoseconds, entropy, interfaces } = request;

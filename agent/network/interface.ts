@@ -80,10 +80,10 @@ async function findNics(
 ): Promise<{ nics: readonly FoundNic[]; links: readonly Link[] }> {
   for (;;) {
     const links = await listLinks(network.socket, deadline);
-    const found = wanted.map((one) => ({ wanted: one, link: links.find((link) => isNicOf(link, one.mac)) }));
+    const found = wanted.map((one) => ({ wanted: one, link: links.find((link) => isWanted(link, one)) }));
     const missing = found.find(({ link }) => link === undefined);
     if (missing === undefined) return { nics: found.filter(isFound), links };
-    await waitForNic(network, missing.wanted.mac, linkDeadline);
+    await waitForNic(network, missing.wanted, linkDeadline);
   }
 }
 
@@ -91,18 +91,19 @@ function isFound(nic: { wanted: Interface; link: Link | undefined }): nic is Fou
   return nic.link !== undefined;
 }
 
-function isNicOf(link: Link, mac: string): boolean {
-  return isNic(link) && link.mac === mac;
+/** Whether `link` is the NIC that is wanted: by the MAC it is to have, or by the one it came with. */
+export function isWanted(link: Link, { mac, hardwareMac }: Interface): boolean {
+  return isNic(link) && (link.mac === mac || link.mac === hardwareMac);
 }
 
-async function waitForNic(network: Network, mac: string, deadline: Deadline): Promise<void> {
+async function waitForNic(network: Network, wanted: Interface, deadline: Deadline): Promise<void> {
   try {
-    await waitForLink((link) => isNicOf(link, mac), deadline, { netns: network.netns });
+    await waitForLink((link) => isWanted(link, wanted), deadline, { netns: network.netns });
   } catch (error) {
     throw new TapirError({
       code: deadline.signal.aborted ? Code.DEADLINE_EXCEEDED : codeOf(error),
       operation: "find",
-      object: `network interface with MAC ${mac}`,
+      object: `network interface with MAC ${wanted.hardwareMac ?? wanted.mac}`,
       cause: deadline.signal.aborted ? `it did not appear in time (${reasonOf(error)})` : error,
     });
   }
@@ -118,6 +119,8 @@ async function applyLink(network: Network, link: Link, wanted: Interface, deadli
     if (errnoOf(error) !== "EAFNOSUPPORT") throw error;
   }
   const change: LinkChange = {
+    // While it is still down: not every driver changes the MAC of a link that is up.
+    ...(link.mac === wanted.mac ? {} : { mac: wanted.mac }),
     mtu: wanted.mtu,
     ...(wanted.txQueueLength === 0 ? {} : { txQueueLength: wanted.txQueueLength }),
     up: wanted.up,

@@ -27,6 +27,8 @@ export interface CheckRequest {
 }
 
 export interface CheckResponse {
+  /** The guest's CLOCK_MONOTONIC. */
+  monotonicNanoseconds: bigint;
 }
 
 export interface GetVersionRequest {
@@ -91,6 +93,8 @@ export interface Interface {
   allMulticast: boolean;
   multicast: boolean;
   txQueueLength: number;
+  /** MAC of the NIC as the guest found it when that is not `mac`: a NIC that was there before its pod. */
+  hardwareMac?: string | undefined;
 }
 
 export interface NextHop {
@@ -159,8 +163,14 @@ export interface CreateSandboxRequest {
   dns:
     | DnsConfiguration
     | undefined;
-  /** The host's wall clock when the request was sent. */
+  /**
+   * The host's wall clock when the request was sent, or when the guest's CLOCK_MONOTONIC read
+   * `monotonic_nanoseconds`, if that is not 0: how long the request took does not count then.
+   */
   unixTimeNanoseconds: bigint;
+  monotonicNanoseconds?:
+    | bigint
+    | undefined;
   /** Fresh random bytes from the host; credited to the kernel's pool, which is then reseeded. */
   entropy: Buffer;
   interfaces: Interface[];
@@ -175,6 +185,15 @@ export interface CreateSandboxResponse {
   interfaces: Interface[];
   /** As in GetGuestDetailsResponse: for the start's timeline, without another round trip. */
   milestones: BootMilestone[];
+}
+
+export interface PrepareTemplateRequest {
+  /** At most this much free memory is filled with zeros, so that the saved guest need not hold it. */
+  wipeBytes: bigint;
+}
+
+export interface PrepareTemplateResponse {
+  wipedBytes: bigint;
 }
 
 export interface DestroySandboxRequest {
@@ -283,11 +302,17 @@ export const CheckRequest: MessageFns<CheckRequest> = {
 };
 
 function createBaseCheckResponse(): CheckResponse {
-  return {};
+  return { monotonicNanoseconds: 0n };
 }
 
 export const CheckResponse: MessageFns<CheckResponse> = {
-  encode(_: CheckResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: CheckResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.monotonicNanoseconds !== 0n) {
+      if (BigInt.asUintN(64, message.monotonicNanoseconds) !== message.monotonicNanoseconds) {
+        throw new globalThis.Error("value provided for field message.monotonicNanoseconds of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.monotonicNanoseconds);
+    }
     return writer;
   },
 
@@ -304,6 +329,14 @@ export const CheckResponse: MessageFns<CheckResponse> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.monotonicNanoseconds = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -319,8 +352,11 @@ export const CheckResponse: MessageFns<CheckResponse> = {
   create(base?: DeepPartial<CheckResponse>): CheckResponse {
     return CheckResponse.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<CheckResponse>): CheckResponse {
+  fromPartial(object: DeepPartial<CheckResponse>): CheckResponse {
     const message = createBaseCheckResponse();
+    message.monotonicNanoseconds = (object.monotonicNanoseconds !== undefined && object.monotonicNanoseconds !== null)
+      ? BigInt(object.monotonicNanoseconds)
+      : 0n;
     return message;
   },
 };
@@ -886,6 +922,7 @@ function createBaseInterface(): Interface {
     allMulticast: false,
     multicast: false,
     txQueueLength: 0,
+    hardwareMac: undefined,
   };
 }
 
@@ -920,6 +957,9 @@ export const Interface: MessageFns<Interface> = {
     }
     if (message.txQueueLength !== 0) {
       writer.uint32(80).uint32(message.txQueueLength);
+    }
+    if (message.hardwareMac !== undefined) {
+      writer.uint32(90).string(message.hardwareMac);
     }
     return writer;
   },
@@ -1017,6 +1057,14 @@ export const Interface: MessageFns<Interface> = {
             message.txQueueLength = reader.uint32();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.hardwareMac = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1044,6 +1092,7 @@ export const Interface: MessageFns<Interface> = {
     message.allMulticast = object.allMulticast ?? false;
     message.multicast = object.multicast ?? false;
     message.txQueueLength = object.txQueueLength ?? 0;
+    message.hardwareMac = object.hardwareMac ?? undefined;
     return message;
   },
 };
@@ -1644,6 +1693,7 @@ function createBaseCreateSandboxRequest(): CreateSandboxRequest {
     hostname: "",
     dns: undefined,
     unixTimeNanoseconds: 0n,
+    monotonicNanoseconds: undefined,
     entropy: Buffer.alloc(0),
     interfaces: [],
     routes: [],
@@ -1668,6 +1718,12 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
         throw new globalThis.Error("value provided for field message.unixTimeNanoseconds of type uint64 too large");
       }
       writer.uint32(32).uint64(message.unixTimeNanoseconds);
+    }
+    if (message.monotonicNanoseconds !== undefined) {
+      if (BigInt.asUintN(64, message.monotonicNanoseconds) !== message.monotonicNanoseconds) {
+        throw new globalThis.Error("value provided for field message.monotonicNanoseconds of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.monotonicNanoseconds);
     }
     if (message.entropy.length !== 0) {
       writer.uint32(42).bytes(message.entropy);
@@ -1730,6 +1786,14 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
             }
 
             message.unixTimeNanoseconds = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.monotonicNanoseconds = reader.uint64() as bigint;
             continue;
           }
           case 5: {
@@ -1797,6 +1861,9 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
     message.unixTimeNanoseconds = (object.unixTimeNanoseconds !== undefined && object.unixTimeNanoseconds !== null)
       ? BigInt(object.unixTimeNanoseconds)
       : 0n;
+    message.monotonicNanoseconds = (object.monotonicNanoseconds !== undefined && object.monotonicNanoseconds !== null)
+      ? BigInt(object.monotonicNanoseconds)
+      : undefined;
     message.entropy = object.entropy ?? Buffer.alloc(0);
     message.interfaces = object.interfaces?.map((e) => Interface.fromPartial(e)) || [];
     message.routes = object.routes?.map((e) => Route.fromPartial(e)) || [];
@@ -1869,6 +1936,124 @@ export const CreateSandboxResponse: MessageFns<CreateSandboxResponse> = {
     const message = createBaseCreateSandboxResponse();
     message.interfaces = object.interfaces?.map((e) => Interface.fromPartial(e)) || [];
     message.milestones = object.milestones?.map((e) => BootMilestone.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePrepareTemplateRequest(): PrepareTemplateRequest {
+  return { wipeBytes: 0n };
+}
+
+export const PrepareTemplateRequest: MessageFns<PrepareTemplateRequest> = {
+  encode(message: PrepareTemplateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.wipeBytes !== 0n) {
+      if (BigInt.asUintN(64, message.wipeBytes) !== message.wipeBytes) {
+        throw new globalThis.Error("value provided for field message.wipeBytes of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.wipeBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PrepareTemplateRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePrepareTemplateRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.wipeBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PrepareTemplateRequest>): PrepareTemplateRequest {
+    return PrepareTemplateRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PrepareTemplateRequest>): PrepareTemplateRequest {
+    const message = createBasePrepareTemplateRequest();
+    message.wipeBytes = (object.wipeBytes !== undefined && object.wipeBytes !== null) ? BigInt(object.wipeBytes) : 0n;
+    return message;
+  },
+};
+
+function createBasePrepareTemplateResponse(): PrepareTemplateResponse {
+  return { wipedBytes: 0n };
+}
+
+export const PrepareTemplateResponse: MessageFns<PrepareTemplateResponse> = {
+  encode(message: PrepareTemplateResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.wipedBytes !== 0n) {
+      if (BigInt.asUintN(64, message.wipedBytes) !== message.wipedBytes) {
+        throw new globalThis.Error("value provided for field message.wipedBytes of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.wipedBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PrepareTemplateResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePrepareTemplateResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.wipedBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PrepareTemplateResponse>): PrepareTemplateResponse {
+    return PrepareTemplateResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PrepareTemplateResponse>): PrepareTemplateResponse {
+    const message = createBasePrepareTemplateResponse();
+    message.wipedBytes = (object.wipedBytes !== undefined && object.wipedBytes !== null)
+      ? BigInt(object.wipedBytes)
+      : 0n;
     return message;
   },
 };
@@ -2771,6 +2956,18 @@ export const AgentService = {
       Buffer.from(CreateSandboxResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CreateSandboxResponse => CreateSandboxResponse.decode(value),
   },
+  /** Makes the guest, which is nobody's, ready to be saved as a template: what its memory need not hold is given back. */
+  prepareTemplate: {
+    path: "/tapir.agent.v1.Agent/PrepareTemplate" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PrepareTemplateRequest): Buffer =>
+      Buffer.from(PrepareTemplateRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PrepareTemplateRequest => PrepareTemplateRequest.decode(value),
+    responseSerialize: (value: PrepareTemplateResponse): Buffer =>
+      Buffer.from(PrepareTemplateResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PrepareTemplateResponse => PrepareTemplateResponse.decode(value),
+  },
   /** Undoes CreateSandbox: network removed; with `power_off` the guest turns itself off after the answer. */
   destroySandbox: {
     path: "/tapir.agent.v1.Agent/DestroySandbox" as const,
@@ -2867,6 +3064,8 @@ export interface AgentServer extends UntypedServiceImplementation {
   getGuestDetails: handleUnaryCall<GetGuestDetailsRequest, GetGuestDetailsResponse>;
   /** Makes the guest this pod's guest: hostname, DNS, time, entropy and the whole network in one round trip. */
   createSandbox: handleUnaryCall<CreateSandboxRequest, CreateSandboxResponse>;
+  /** Makes the guest, which is nobody's, ready to be saved as a template: what its memory need not hold is given back. */
+  prepareTemplate: handleUnaryCall<PrepareTemplateRequest, PrepareTemplateResponse>;
   /** Undoes CreateSandbox: network removed; with `power_off` the guest turns itself off after the answer. */
   destroySandbox: handleUnaryCall<DestroySandboxRequest, DestroySandboxResponse>;
   /** Brings one interface, found by `mac`, to the wanted state: what is there and not wanted goes. */
@@ -2944,6 +3143,22 @@ export interface AgentClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CreateSandboxResponse) => void,
+  ): ClientUnaryCall;
+  /** Makes the guest, which is nobody's, ready to be saved as a template: what its memory need not hold is given back. */
+  prepareTemplate(
+    request: PrepareTemplateRequest,
+    callback: (error: ServiceError | null, response: PrepareTemplateResponse) => void,
+  ): ClientUnaryCall;
+  prepareTemplate(
+    request: PrepareTemplateRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PrepareTemplateResponse) => void,
+  ): ClientUnaryCall;
+  prepareTemplate(
+    request: PrepareTemplateRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PrepareTemplateResponse) => void,
   ): ClientUnaryCall;
   /** Undoes CreateSandbox: network removed; with `power_off` the guest turns itself off after the answer. */
   destroySandbox(
