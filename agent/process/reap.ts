@@ -22,7 +22,7 @@ function onStart(message: unknown): void {
   child.once("exit", forget);
   // A program that is not there has no exit. Who started it is told as if nobody listened here.
   const emitter: EventEmitter = child;
-  emitter.once(errorMonitor, forget);
+  emitter.on(errorMonitor, () => child.pid === undefined && forget());
 }
 
 /**
