@@ -10,6 +10,7 @@ import {
   type AddARPNeighborsRequest,
   type AddARPNeighborsResponse,
   AgentClient,
+  type CheckResponse,
   type CreateSandboxRequest,
   type CreateSandboxResponse,
   type DestroySandboxRequest,
@@ -21,6 +22,8 @@ import {
   type ListRoutesResponse,
   type PingRequest,
   type PingResponse,
+  type PrepareTemplateRequest,
+  type PrepareTemplateResponse,
   type UpdateInterfaceRequest,
   type UpdateInterfaceResponse,
   type UpdateRoutesRequest,
@@ -35,9 +38,11 @@ import type { Code } from "../sys/status.ts";
 export interface Agent extends Disposable {
   /** Resolves when the agent serves: by the HTTP/2 handshake's arrival, not by asking again and again. */
   ready(deadline: Deadline): Promise<void>;
+  check(deadline: Deadline): Promise<CheckResponse>;
   getVersion(deadline: Deadline): Promise<GetVersionResponse>;
   getGuestDetails(deadline: Deadline): Promise<GetGuestDetailsResponse>;
   createSandbox(request: CreateSandboxRequest, deadline: Deadline): Promise<CreateSandboxResponse>;
+  prepareTemplate(request: PrepareTemplateRequest, deadline: Deadline): Promise<PrepareTemplateResponse>;
   destroySandbox(request: DestroySandboxRequest, deadline: Deadline): Promise<DestroySandboxResponse>;
   updateInterface(request: UpdateInterfaceRequest, deadline: Deadline): Promise<UpdateInterfaceResponse>;
   updateRoutes(request: UpdateRoutesRequest, deadline: Deadline): Promise<UpdateRoutesResponse>;
@@ -66,10 +71,13 @@ export function connectAgent(socketPath: string): Agent {
 
   return {
     ready: (deadline) => waitForReady(client, deadline),
+    check: (deadline) => unary("ask", client.check.bind(client), {}, deadline),
     getVersion: (deadline) => unary("ask", client.getVersion.bind(client), {}, deadline),
     getGuestDetails: (deadline) => unary("ask", client.getGuestDetails.bind(client), {}, deadline),
     createSandbox: (request, deadline) =>
       unary("configure", client.createSandbox.bind(client), request, deadline),
+    prepareTemplate: (request, deadline) =>
+      unary("prepare", client.prepareTemplate.bind(client), request, deadline),
     destroySandbox: (request, deadline) =>
       unary("clear", client.destroySandbox.bind(client), request, deadline),
     updateInterface: (request, deadline) =>

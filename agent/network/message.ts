@@ -20,6 +20,7 @@ export function toInterface(link: Link, addresses: readonly Address[]): api.Inte
     allMulticast: (link.flags & IFF.ALLMULTI) !== 0,
     multicast: (link.flags & IFF.MULTICAST) !== 0,
     txQueueLength: link.txQueueLength,
+    hardwareMac: undefined,
   };
 }
 
