@@ -3,7 +3,7 @@ import { errnoOf, TapirError } from "../sys/error.ts";
 import { Code } from "../sys/status.ts";
 
 /** Debian packages that hold the tools a build calls. */
-export const HOST_PACKAGES = {
+const HOST_PACKAGES = {
   "apt-cache": "apt",
   "apt-get": "apt",
   "dpkg-deb": "dpkg",
