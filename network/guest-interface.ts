@@ -1,25 +1,54 @@
-import { type Address, IFA_F, IFF } from "../sys/netlink/records.ts";
+import { formatIp, parseIp } from "../sys/netlink/address-text.ts";
+import { type Address, IFA_F, IFF, type Route, RTPROT } from "../sys/netlink/records.ts";
 import type { DiscoveredLink } from "./discover.ts";
 import type { GuestAddress, GuestInterface } from "./guest-network.ts";
 
 /** What an address means; the other flags say how far the kernel is with it (tentative, permanent, ...). */
 const KEPT_FLAGS = IFA_F.HOMEADDRESS | IFA_F.MANAGETEMPADDR | IFA_F.NOPREFIXROUTE | IFA_F.MCAUTOJOIN;
 
-/** The link as the guest's NIC. Pure. */
-export function planInterface({ link, addresses }: DiscoveredLink): GuestInterface {
+/** The link as the guest's NIC; `routes` are those of its namespace. Pure. */
+export function planInterface({ link, addresses }: DiscoveredLink, routes: readonly Route[]): GuestInterface {
   const has = (flag: number): boolean => (link.flags & flag) !== 0;
+  const up = has(IFF.UP);
   return {
     name: link.name,
     mac: link.mac,
     mtu: link.mtu,
-    addresses: addresses.filter(isUsable).map(planAddress),
-    up: has(IFF.UP),
+    addresses: addresses
+      .filter(isUsable)
+      .map((address) => planAddress(address, up && lacksPrefixRoute(address, routes))),
+    up,
     noArp: has(IFF.NOARP),
     promiscuous: has(IFF.PROMISC),
     allMulticast: has(IFF.ALLMULTI),
     multicast: has(IFF.MULTICAST),
     txQueueLength: link.txQueueLength,
   };
+}
+
+/**
+ * The kernel routes an address's prefix to its link by itself. A CNI that took this route away (ptp does) wants all
+ * traffic to go by the gateway: the guest's kernel must not make it either.
+ */
+function lacksPrefixRoute(
+  { index, address, peer, prefixLength, family }: Address,
+  routes: readonly Route[],
+): boolean {
+  if (prefixLength === (family === 4 ? 32 : 128) && peer === undefined) return false;
+  const prefix = prefixOf(peer ?? address, prefixLength);
+  return !routes.some(
+    (route) => route.index === index && route.protocol === RTPROT.KERNEL && route.destination === prefix,
+  );
+}
+
+/** The network of an address in CIDR notation: "10.88.0.0/16". */
+function prefixOf(address: string, prefixLength: number): string {
+  const bytes = Buffer.from(parseIp(address));
+  for (let bit = prefixLength; bit < bytes.length * 8; bit += 1) {
+    const byte = bit >> 3;
+    bytes[byte] = (bytes[byte] ?? 0) & ~(0x80 >> (bit & 7));
+  }
+  return `${formatIp(bytes)}/${prefixLength}`;
 }
 
 /** Another node has it: the pod itself could not use it either. */
@@ -31,14 +60,14 @@ function isUsable({ flags }: Address): boolean {
  * Link-local addresses go to the guest like all others. From the same MAC the guest's kernel makes the same one by
  * itself; a pod whose namespace makes another one, or none, has it that way in the guest too.
  */
-function planAddress(address: Address): GuestAddress {
+function planAddress(address: Address, withoutPrefixRoute: boolean): GuestAddress {
   return {
     address: address.address,
     prefixLength: address.prefixLength,
     peer: address.peer ?? "",
     broadcast: address.broadcast ?? "",
     scope: address.scope,
-    flags: address.flags & KEPT_FLAGS,
+    flags: (address.flags & KEPT_FLAGS) | (withoutPrefixRoute ? IFA_F.NOPREFIXROUTE : 0),
     label: address.label ?? "",
   };
 }

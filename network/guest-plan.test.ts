@@ -126,6 +126,9 @@ test("dual stack: every address, link-local too, with scope, peer, broadcast and
       address("2001:db8::2"),
       address("fe80::ff:fe00:2", { scope: 253 }),
     ],
+    routes: ["10.1.2.0/24", "10.1.3.9/32", "2001:db8::/64", "fe80::/64"].map((one) =>
+      route(one, { protocol: 2 }),
+    ),
   });
   const none = { peer: "", broadcast: "", flags: 0, label: "" };
   t.deepEqual(interfaces[0]?.addresses, [
@@ -146,6 +149,21 @@ test("address flags: meaning is kept, progress is not; a duplicate is left out",
   t.deepEqual(
     interfaces[0]?.addresses.map(({ address: text, flags }) => [text, flags]),
     [["2001:db8::2", 0x200]],
+  );
+});
+
+test("a prefix route that CNI took away is not made in the guest either", (t) => {
+  const { interfaces } = plan({
+    addresses: [
+      address("10.1.2.3"),
+      address("10.1.2.4", { prefixLength: 32 }),
+      address("fd00:88::5", { prefixLength: 63 }),
+    ],
+    routes: [route("10.1.2.0/24", { gateway: "10.1.2.1" }), route("fd00:88::/63", { protocol: 2, index: 3 })],
+  });
+  t.deepEqual(
+    interfaces[0]?.addresses.map(({ flags }) => flags),
+    [0x200, 0, 0x200],
   );
 });
 

@@ -15,7 +15,7 @@ export function planGuest(network: DiscoveredNetwork, nics: readonly NicPlan[]):
   const links = network.links.filter(({ link }) => planned.has(link.index));
   const devices = new Map(links.map(({ link }) => [link.index, link.name]));
   return {
-    interfaces: links.map(planInterface),
+    interfaces: links.map((found) => planInterface(found, network.routes)),
     routes: planRoutes(network.routes, new Map([...devices, [network.loopbackIndex, "lo"]])),
     neighbors: planNeighbors(
       links.flatMap(({ neighbors }) => neighbors),
