@@ -56,7 +56,7 @@ export async function bundleShim(options: BundleOptions): Promise<boolean> {
   }
   const files: OutputFile[] = [
     ...(await bundleModules(options)),
-    { name: CLI, text: `${shebang}import("./${CLI}.mjs");\n`, program: true },
+    { name: CLI, text: `${shebang}import(${JSON.stringify(`./${CLI}.mjs`)});\n`, program: true },
     { name: SHIM.name, text: shebang + (await bundleProgram(options)), program: true },
   ];
   const revision = revisionOf(files);

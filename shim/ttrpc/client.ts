@@ -41,7 +41,7 @@ export async function connect(path: string, timeoutMs: number): Promise<Client> 
 }
 
 /** A client on a connected socket, which it owns from now on. */
-export function createClient(socket: Socket): Client {
+function createClient(socket: Socket): Client {
   const decoder = createDecoder();
   const pending = new Map<number, { resolve(payload: Uint8Array): void; reject(error: TtrpcError): void }>();
   const closed = Promise.withResolvers<void>();
