@@ -8,8 +8,8 @@ import { openSandbox } from "./pod.ts";
 /** Environment variable that says where the fake pods keep their state. */
 export const FAKE_STATE = "TAPIR_FAKE_STATE";
 
-/** What stands in for shim/sandbox/sandbox.ts must be able to. */
-export const fakeSandbox: OpenPod = openSandbox;
+// What stands in for shim/sandbox/sandbox.ts must be able to.
+void (openSandbox satisfies OpenPod);
 
 /** A real shim, bundled as it is installed, whose pods are `test/fakes/pod.ts`. Returns its directory. */
 export async function bundleFakeShim(): Promise<string> {
