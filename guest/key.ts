@@ -21,7 +21,7 @@ export function keyOf(inputs: KeyInputs): string {
     hash.update(`${name} ${content.length}\n`).update(content);
   };
   for (const name of globSync("*", { cwd: inputs.sources }).sort()) {
-    if (!name.endsWith(".test.ts")) add(name, readFileSync(join(inputs.sources, name)));
+    if (!/\.(test\.ts|md)$/.test(name)) add(name, readFileSync(join(inputs.sources, name)));
   }
   for (const { name, version, sha256 } of inputs.packages) add(name, `${version} ${sha256}`);
   add("node", inputs.nodeVersion);
