@@ -14,8 +14,11 @@ import { deadlineIn } from "../../sys/deadline.ts";
 import { closeAll } from "../../sys/fdpass.ts";
 import { openLedger } from "../../sys/ledger.ts";
 import { openTap } from "../../sys/tap.ts";
+import { useInventory } from "../harness/fixture.ts";
 import { makeNetns } from "../harness/netns.ts";
 import { BUILT, built } from "../harness/project.ts";
+
+useInventory(test, "tapir-boot-");
 
 async function start(t: ExecutionContext, changes: Partial<VmSpec>): Promise<QemuVm> {
   const directory = mkdtempSync(join(tmpdir(), "tapir-boot-"));

@@ -54,6 +54,29 @@ export function useNode(test: TestFn, options: NodeOptions = {}): () => TestNode
   return theNode;
 }
 
+/**
+ * For integration files without a node: what carries `mark` in a path, command line or environment is after
+ * `takeDown` as it was before the first test.
+ */
+export function useInventory(
+  test: TestFn,
+  mark: string,
+  takeDown: () => Promise<void> = async () => {},
+): void {
+  let before: Inventory | undefined;
+  const take = (deadline: Deadline): Promise<Inventory> => takeInventory({ mark }, deadline);
+
+  test.serial.before("take the inventory", async () => {
+    before = await take(deadlineIn(SETTLE_MS, "take the inventory"));
+  });
+  test.serial.after.always("take down; the inventory is as before", async (t) => {
+    await takeDown();
+    if (before === undefined) return;
+    const settle = deadlineIn(SETTLE_MS, "settle");
+    t.deepEqual(await settledDifference(before, () => take(settle), settle), [], "left over");
+  });
+}
+
 /** What belongs to a node besides its daemon, which a test may have restarted. */
 export async function nodeInventory(node: TestNode, deadline: Deadline): Promise<Inventory> {
   const all = await takeInventory({ mark: node.mark, roots: [node.stateDirectory] }, deadline);

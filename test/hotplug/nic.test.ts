@@ -15,6 +15,7 @@ import { closeAll } from "../../sys/fdpass.ts";
 import { type Ledger, openLedger } from "../../sys/ledger.ts";
 import { Code } from "../../sys/status.ts";
 import { openTap } from "../../sys/tap.ts";
+import { useInventory } from "../harness/fixture.ts";
 import { makeNetns, type TestNetns } from "../harness/netns.ts";
 import { BUILT, built } from "../harness/project.ts";
 
@@ -54,7 +55,7 @@ test.before("boot", async () => {
   await agent.ready(deadlineIn(90_000, "boot the guest"));
 });
 
-test.after.always("take down", async () => {
+useInventory(test, "tapir-hotplug-", async () => {
   agent?.[Symbol.dispose]();
   await ledger?.unwind();
   await netns?.[Symbol.asyncDispose]();
