@@ -2,13 +2,15 @@ import { spawn } from "node:child_process";
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import { type Ledger, openLedger, readLedger, replayLedger } from "./ledger.ts";
 import { mount, unmount } from "./mount.ts";
 import { identify, PROCESS_TOKEN } from "./process.ts";
 
-function openTestLedger(): { ledger: Ledger; directory: string } {
-  const directory = join(mkdtempSync(join(tmpdir(), "ledger-")), "state");
+function openTestLedger(t: ExecutionContext): { ledger: Ledger; directory: string } {
+  const parent = mkdtempSync(join(tmpdir(), "ledger-"));
+  t.teardown(() => rmSync(parent, { recursive: true }));
+  const directory = join(parent, "state");
   return { ledger: openLedger(directory), directory };
 }
 
@@ -20,7 +22,7 @@ function acquireDirectory(ledger: Ledger, path: string, log?: string[]) {
 }
 
 test("unwinds last first and removes the state directory with the ledger", async (t) => {
-  const { ledger, directory } = openTestLedger();
+  const { ledger, directory } = openTestLedger(t);
   const order: string[] = [];
   await acquireDirectory(ledger, join(directory, "a"), order);
   await acquireDirectory(ledger, join(directory, "b"), order);
@@ -30,7 +32,7 @@ test("unwinds last first and removes the state directory with the ledger", async
 });
 
 test("announces before it acquires", async (t) => {
-  const { ledger, directory } = openTestLedger();
+  const { ledger, directory } = openTestLedger(t);
   const path = join(directory, "x");
   await ledger.acquire("x", { kind: "file", path }, () => {
     t.deepEqual(readLedger(directory)[0], { step: "x", undo: { kind: "file", path } });
@@ -39,7 +41,7 @@ test("announces before it acquires", async (t) => {
 });
 
 test("a failing acquisition is undone at once and its error goes on", async (t) => {
-  const { ledger, directory } = openTestLedger();
+  const { ledger, directory } = openTestLedger(t);
   const path = join(directory, "half");
   const failing = ledger.acquire("half", { kind: "directory", path }, () => {
     mkdirSync(path);
@@ -52,7 +54,7 @@ test("a failing acquisition is undone at once and its error goes on", async (t) 
 });
 
 test("release undoes one acquisition, once", async (t) => {
-  const { ledger, directory } = openTestLedger();
+  const { ledger, directory } = openTestLedger(t);
   const order: string[] = [];
   const held = await acquireDirectory(ledger, join(directory, "a"), order);
   await Promise.all([held.release(), held.release()]);
@@ -61,13 +63,12 @@ test("release undoes one acquisition, once", async (t) => {
 });
 
 test("an undo that fails does not stop the others, and the ledger outlives it", async (t) => {
-  const { ledger, directory } = openTestLedger();
+  const { ledger, directory } = openTestLedger(t);
   await acquireDirectory(ledger, join(directory, "a"));
   // A mount point can't be removed: EBUSY, until it is unmounted.
   const stuck = join(directory, "stuck");
   mkdirSync(stuck);
   mount({ source: "tmpfs", target: stuck, type: "tmpfs" });
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   t.teardown(() => unmount(stuck));
   await ledger.acquire("stuck", { kind: "directory", path: stuck }, () => undefined);
   const error = await t.throwsAsync(ledger.unwind(), { instanceOf: AggregateError });
@@ -83,7 +84,7 @@ test("an undo that fails does not stop the others, and the ledger outlives it", 
 });
 
 test("a replay undoes what a killed process left, found by token or by pid", async (t) => {
-  const { ledger, directory } = openTestLedger();
+  const { ledger, directory } = openTestLedger(t);
   const spawnSleep = (token: string) =>
     spawn("sleep", ["60"], { env: { ...process.env, [PROCESS_TOKEN]: token }, stdio: "ignore" });
   const announced = spawnSleep(`${directory}/1`);
@@ -103,7 +104,7 @@ test("a replay undoes what a killed process left, found by token or by pid", asy
 });
 
 test("a process that took over a recorded pid is left alone", async (t) => {
-  const { ledger, directory } = openTestLedger();
+  const { ledger, directory } = openTestLedger(t);
   const stranger = spawn("sleep", ["60"], { stdio: "ignore" });
   t.teardown(() => stranger.kill("SIGKILL"));
   const pid = stranger.pid ?? 0;
@@ -113,7 +114,7 @@ test("a process that took over a recorded pid is left alone", async (t) => {
 });
 
 test("a torn last line is ignored; a missing ledger is an empty one", async (t) => {
-  const { ledger, directory } = openTestLedger();
+  const { ledger, directory } = openTestLedger(t);
   await acquireDirectory(ledger, join(directory, "a"));
   appendFileSync(join(directory, "ledger"), '{"id":9,"step":"to');
   t.is(readLedger(directory).length, 1);

@@ -1,6 +1,6 @@
 // Needs root.
 import { execFileSync } from "node:child_process";
-import { readlinkSync, writeFileSync } from "node:fs";
+import { readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
@@ -40,5 +40,6 @@ test("a path that is missing or no namespace gives an error that names it", (t) 
   t.regex(missing.message, /cannot open netns \/run\/netns\/none-such: .*ENOENT/);
   const file = join(tmpdir(), `no-netns-${process.pid}`);
   writeFileSync(file, "");
+  t.teardown(() => rmSync(file));
   t.is(t.throws(() => inNetns(file, () => 0), { instanceOf: TapirError }).code, Code.INVALID_ARGUMENT);
 });
