@@ -33,33 +33,33 @@ useInventory(test, "tapir-hotplug-", async () => {
   await ledger?.unwind();
   await netns?.[Symbol.asyncDispose]();
   rmSync(directory, { recursive: true });
+});
 
-  test.before("boot", async () => {
-    directory = mkdtempSync(join(tmpdir(), "tapir-hotplug-"));
-    netns = await makeNetns(`tapir-hotplug-${process.pid}`);
-    ledger = openLedger(join(directory, "state"));
-    vm = await createQemu().start(
-      {
-        name: "hotplug",
-        directory: ledger.directory,
-        qemu: "/usr/bin/qemu-system-x86_64",
-        kernel: built(join(BUILT.guest, "vmlinuz")),
-        initramfs: built(join(BUILT.guest, "initramfs.cpio")),
-        image: built(join(BUILT.guest, "root.erofs")),
-        imageDriver: "virtio-pmem",
-        accelerator: chooseAccelerator("auto"),
-        vcpus: 2,
-        memoryMiB: 256,
-        rootPorts: 3,
-        kernelParameters: [],
-        nics: [],
-      },
-      ledger,
-      soon(),
-    );
-    agent = connectAgent(vm.agentSocket);
-    await agent.ready(deadlineIn(90_000, "boot the guest"));
-  });
+test.before("boot", async () => {
+  directory = mkdtempSync(join(tmpdir(), "tapir-hotplug-"));
+  netns = await makeNetns(`tapir-hotplug-${process.pid}`);
+  ledger = openLedger(join(directory, "state"));
+  vm = await createQemu().start(
+    {
+      name: "hotplug",
+      directory: ledger.directory,
+      qemu: "/usr/bin/qemu-system-x86_64",
+      kernel: built(join(BUILT.guest, "vmlinuz")),
+      initramfs: built(join(BUILT.guest, "initramfs.cpio")),
+      image: built(join(BUILT.guest, "root.erofs")),
+      imageDriver: "virtio-pmem",
+      accelerator: chooseAccelerator("auto"),
+      vcpus: 2,
+      memoryMiB: 256,
+      rootPorts: 3,
+      kernelParameters: [],
+      nics: [],
+    },
+    ledger,
+    soon(),
+  );
+  agent = connectAgent(vm.agentSocket);
+  await agent.ready(deadlineIn(90_000, "boot the guest"));
 });
 
 /** A tap of its own for each NIC; `close` lets go of ours. */
