@@ -2,13 +2,25 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { dirname, join } from "node:path";
 
-/** What a benchmark found; ratios are what can be compared between machines. */
+type Numbers = Readonly<Record<string, number>>;
+
+/** What a benchmark found; ratios and counts are what can be compared between machines. */
 export interface BenchResult {
-  readonly phases_ms: Readonly<Record<string, number>>;
-  readonly ratios: Readonly<Record<string, number>>;
+  readonly failures: number;
+  readonly ratios: Numbers;
+  readonly phases_ms?: Numbers;
+  readonly pss_per_pod_mib?: Numbers;
+  /** Processes executed by the shim on the start path. */
+  readonly exec_count?: number;
+  /** Instructions of the guest's way to a ready agent, in millions. */
+  readonly guest_instructions_millions?: Numbers;
+  /** Whatever else the table shows. */
+  readonly table?: Readonly<Record<string, Numbers>>;
   /** Every single measurement, for whoever doubts the medians. */
-  readonly runs: Readonly<Record<string, readonly number[]>>;
+  readonly runs?: Readonly<Record<string, readonly number[]>>;
 }
+
+const DIGITS = 4;
 
 /** Writes `bench/results/<name>.json` with what tells one machine from another; returns its path. */
 export function writeResult(name: string, result: BenchResult): string {
@@ -16,7 +28,7 @@ export function writeResult(name: string, result: BenchResult): string {
   mkdirSync(dirname(path), { recursive: true });
   const machine = { cpus: cpus().length, model: cpus()[0]?.model ?? "", kernel: release() };
   const rounded = (_: string, value: unknown): unknown =>
-    typeof value === "number" ? Math.round(value * 100) / 100 : value;
+    typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(DIGITS)) : value;
   writeFileSync(path, `${JSON.stringify({ name, machine, ...result }, rounded, 2)}\n`);
   return path;
 }

@@ -1,0 +1,56 @@
+import { spawn } from "node:child_process";
+import { watch } from "node:fs";
+import { createInterface } from "node:readline";
+import type { Deadline } from "../sys/deadline.ts";
+import { inNetns } from "../sys/netns.ts";
+
+/** Seconds between two echo requests. */
+const INTERVAL = "0.005";
+
+/**
+ * The moment (of `performance.now()`) at which `address` answers with that TTL (undefined: any) in a network namespace. Asks from
+ * now on, whether there is anybody yet or not.
+ */
+export async function firstAnswer(
+  netns: string,
+  address: string,
+  ttl: number | undefined,
+  deadline: Deadline,
+): Promise<number> {
+  const seconds = String(Math.max(1, Math.ceil(deadline.remainingMs() / 1000)));
+  const args = ["-n", "-i", INTERVAL, "-w", seconds, address];
+  const ping = inNetns(netns, () => spawn("ping", args, { stdio: ["ignore", "pipe", "ignore"] }));
+  const ended = new Promise<void>((resolve) => ping.once("close", () => resolve()));
+  const answer = ttl === undefined ? /ttl=/ : new RegExp(`ttl=${ttl}\\b`);
+  try {
+    return await deadline.race(
+      new Promise<number>((resolve, reject) => {
+        createInterface({ input: ping.stdout }).on("line", (line) => {
+          if (answer.test(line)) resolve(performance.now());
+        });
+        ping.once("error", reject);
+        void ended.then(() => reject(new Error(`cannot reach ${address}: nobody answered`)));
+      }),
+    );
+  } finally {
+    ping.kill("SIGKILL");
+    await ended;
+  }
+}
+
+/** An address as CNI gives it to a pod. */
+export interface GivenAddress {
+  readonly address: string;
+  readonly at: number;
+}
+
+/** Calls `given` for each IPv4 address that host-local notes in `store` (one file each) from now on; returns the end of it. */
+export function watchAddresses(store: string, given: (address: GivenAddress) => void): () => void {
+  const seen = new Set<string>();
+  const watcher = watch(store, (_, name) => {
+    if (name === null || seen.has(name) || !/^\d+\.\d+\.\d+\.\d+$/.test(name)) return;
+    seen.add(name);
+    given({ address: name, at: performance.now() });
+  });
+  return () => watcher.close();
+}
