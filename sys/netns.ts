@@ -33,6 +33,24 @@ export function inNetns<T>(path: string, work: () => T extends Promise<unknown> 
   }
 }
 
+/**
+ * Runs `work` with this thread inside a new network namespace, which lives for as long as something that `work` made in it
+ * (a tap, a socket) does.
+ */
+export function inFreshNetns<T>(work: () => T extends Promise<unknown> ? never : T): T {
+  const home = openSync("/proc/thread-self/ns/net", "r");
+  try {
+    check(libc.unshare(CLONE_NEWNET), "make", "a network namespace", "run as root");
+    try {
+      return work();
+    } finally {
+      check(libc.setns(home, CLONE_NEWNET), "return from", "a new network namespace");
+    }
+  } finally {
+    closeSync(home);
+  }
+}
+
 /** True when `path` is the namespace this process itself lives in. */
 export function isOwnNetns(path: string): boolean {
   const own = readlinkSync("/proc/self/ns/net");

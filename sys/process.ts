@@ -1,8 +1,8 @@
-import { closeSync, readdirSync } from "node:fs";
+import { closeSync, readdirSync, writeSync } from "node:fs";
 import type { Deadline } from "./deadline.ts";
 import { TapirError } from "./error.ts";
 import { identify, isAlive, type ProcessIdentity, readProc } from "./identity.ts";
-import { libc } from "./libc.ts";
+import { check, libc } from "./libc.ts";
 import { Code } from "./status.ts";
 
 // Without libc: the short-lived commands of the shim ask for identities, too.
@@ -70,6 +70,7 @@ const SYS_PIDFD_OPEN = 434;
 const SIGKILL = 9;
 const SIGTERM = 15;
 const POLLIN = 1;
+const EFD_CLOEXEC = 0x8_0000;
 
 /** -1 when there is no such process. */
 function openPidfd(pid: number): number {
@@ -77,19 +78,32 @@ function openPidfd(pid: number): number {
 }
 
 /**
- * A pidfd becomes readable when its process ends (pidfd_open(2)); poll(2) waits in a pool thread. Rejects when poll
- * saw nothing until the deadline: its timer may be earlier than the deadline's own.
+ * A pidfd becomes readable when its process ends (pidfd_open(2)); poll(2) waits in a pool thread, which the deadline's end
+ * or abort sets free. Rejects when poll saw nothing until the deadline: its timer may be earlier than the deadline's own.
  */
-function readable(fd: number, deadline: Deadline): Promise<void> {
-  const request = Buffer.alloc(8);
-  request.writeInt32LE(fd, 0);
+async function readable(fd: number, deadline: Deadline): Promise<void> {
+  const wake = check(libc.eventfd(0, EFD_CLOEXEC), "wait for", "process");
+  const onAbort = (): void => void writeSync(wake, BigUint64Array.of(1n));
+  deadline.signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    if (!(await pollTwo(fd, wake, Math.ceil(deadline.remainingMs())))) throw stillAlive(deadline);
+  } finally {
+    deadline.signal.removeEventListener("abort", onAbort);
+    closeSync(wake);
+  }
+}
+
+/** Whether the first of two descriptors became readable within `milliseconds`, rather than the second or none. */
+function pollTwo(first: number, second: number, milliseconds: number): Promise<boolean> {
+  const request = Buffer.alloc(16);
+  request.writeInt32LE(first, 0);
   request.writeInt16LE(POLLIN, 4);
+  request.writeInt32LE(second, 8);
+  request.writeInt16LE(POLLIN, 12);
   return new Promise((resolve, reject) => {
-    libc.poll.async(request, 1, Math.ceil(deadline.remainingMs()), (error: Error | null, ready: number) => {
-      if (error !== null) reject(error);
-      else if (ready > 0) resolve();
-      else reject(stillAlive(deadline));
-    });
+    libc.poll.async(request, 2, milliseconds, (error: Error | null) =>
+      error === null ? resolve(request.readInt16LE(6) !== 0) : reject(error),
+    );
   });
 }
 

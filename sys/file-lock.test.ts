@@ -1,0 +1,69 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { type ExecutionContext } from "ava";
+import { deadlineIn } from "./deadline.ts";
+import { codeOf } from "./error.ts";
+import { lockFile, tryLock } from "./file-lock.ts";
+import { Code } from "./status.ts";
+
+function lockPath(t: ExecutionContext): string {
+  const directory = mkdtempSync(join(tmpdir(), "tapir-lock-"));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  return join(directory, "lock");
+}
+
+const soon = () => deadlineIn(5000, "take the lock");
+
+test("one owner at a time; released, it is free", async (t) => {
+  const path = lockPath(t);
+  const first = tryLock(path);
+  t.truthy(first);
+  t.is(tryLock(path), undefined);
+  first?.release();
+  first?.release();
+  using second = await lockFile(path, soon());
+  t.truthy(second);
+});
+
+test("waiters get it one after the other", async (t) => {
+  const path = lockPath(t);
+  let inside = 0;
+  let most = 0;
+  await Promise.all(
+    Array.from({ length: 10 }, async () => {
+      using _lock = await lockFile(path, soon());
+      most = Math.max(most, ++inside);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      inside -= 1;
+    }),
+  );
+  t.is(most, 1);
+});
+
+test("the deadline ends the wait", async (t) => {
+  const path = lockPath(t);
+  using _lock = tryLock(path);
+  const error = await t.throwsAsync(lockFile(path, deadlineIn(50, "build")));
+  t.is(codeOf(error), Code.DEADLINE_EXCEEDED);
+});
+
+test("the lock of a killed process is taken over at once", async (t) => {
+  const path = lockPath(t);
+  const script = `
+    import { tryLock } from ${JSON.stringify(join(import.meta.dirname, "file-lock.ts"))};
+    globalThis.lock = tryLock(${JSON.stringify(path)});
+    process.stdout.write("locked");
+    setInterval(() => undefined, 1000);`;
+  const owner = spawn(process.execPath, ["--input-type=module", "-e", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  await once(owner.stdout, "data");
+  t.is(tryLock(path), undefined);
+  const waiting = lockFile(path, soon());
+  owner.kill("SIGKILL");
+  using lock = await waiting;
+  t.truthy(lock);
+});

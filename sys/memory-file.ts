@@ -1,0 +1,129 @@
+import { closeSync, fstatSync, ftruncateSync, readSync } from "node:fs";
+import koffi from "koffi";
+import { errnoNumber } from "./errno.ts";
+import { systemError, TapirError } from "./error.ts";
+import { check, libc } from "./libc.ts";
+import { Code } from "./status.ts";
+
+/** Files that are a guest's memory: large, mostly holes, on tmpfs or without a name (memfd_create(2)). */
+
+export interface Extent {
+  readonly start: number;
+  readonly end: number;
+}
+
+const MFD_CLOEXEC = 1;
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const FALLOC_FL_KEEP_SIZE = 1;
+const FALLOC_FL_PUNCH_HOLE = 2;
+const PROT_READ = 1;
+const MAP_SHARED = 1;
+const MAP_FAILED = 2n ** 64n - 1n;
+const PAGE_BYTES = 4096;
+/** st_blocks counts these, whatever the file system. */
+const BLOCK_BYTES = 512;
+const READ_BYTES = 1 << 20;
+
+/** A file of `bytes` without a name: it lives as long as somebody has it open or mapped. Closed on exec, owned by the caller. */
+export function createMemoryFile(name: string, bytes: number): number {
+  const fd = check(libc.memfd_create(name, MFD_CLOEXEC), "create", `memory file ${name}`);
+  try {
+    ftruncateSync(fd, bytes);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/** What a file really takes of its file system. */
+export function allocatedBytes(fd: number): number {
+  return fstatSync(fd).blocks * BLOCK_BYTES;
+}
+
+/** The parts of a file that are not holes (lseek(2)). */
+export function dataExtents(fd: number): Extent[] {
+  const extents: Extent[] = [];
+  for (let offset = 0; ; ) {
+    const start = Number(libc.lseek(fd, offset, SEEK_DATA));
+    if (start === -1) {
+      const errno = koffi.errno();
+      // Nothing but a hole from here on.
+      if (errnoNumber.nameOf(errno) === "ENXIO") return extents;
+      throw systemError(errno, { operation: "look for data in", object: `file ${fd}` });
+    }
+    const end = Number(check(Number(libc.lseek(fd, start, SEEK_HOLE)), "look for holes in", `file ${fd}`));
+    extents.push({ start, end });
+    offset = end;
+  }
+}
+
+/**
+ * Copies the data of `from` to the same places of `to`, a file of the same size that is all hole. One copy, from the mapped
+ * source, in a thread of libuv's pool: no other way is as fast between files of tmpfs.
+ */
+export async function copyData(from: number, to: number): Promise<void> {
+  const { size } = fstatSync(from);
+  const object = `memory file of ${size} bytes`;
+  const mapped: unknown = libc.mmap(null, size, PROT_READ, MAP_SHARED, from, 0);
+  if (koffi.address(mapped) === MAP_FAILED) throw systemError(koffi.errno(), { operation: "map", object });
+  const base = koffi.address(mapped);
+  try {
+    for (const extent of dataExtents(from)) {
+      for (let { start } = extent; start < extent.end; ) {
+        const written = await writeAt(to, base + BigInt(start), extent.end - start, start);
+        if (written <= 0) throw copyFailed(object);
+        start += written;
+      }
+    }
+  } finally {
+    libc.munmap(mapped, size);
+  }
+}
+
+function writeAt(fd: number, address: bigint, bytes: number, offset: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    libc.pwrite.async(fd, address, bytes, offset, (error: Error | null, written: number) =>
+      error === null ? resolve(Number(written)) : reject(error),
+    );
+  });
+}
+
+/** errno belongs to the pool's thread; where memory is written to, there is one reason. */
+function copyFailed(object: string): TapirError {
+  const cause = "there is not enough memory or space on tmpfs";
+  return new TapirError({ code: Code.RESOURCE_EXHAUSTED, operation: "copy", object, cause });
+}
+
+/** Gives back every page of the file that holds nothing but zeros. */
+export function punchZeroPages(fd: number): void {
+  const buffer = Buffer.alloc(READ_BYTES);
+  for (const { start, end } of dataExtents(fd)) {
+    let zeros = start;
+    const punchTo = (offset: number): void => {
+      if (offset > zeros) punch(fd, zeros, offset - zeros);
+    };
+    for (let offset = start; offset < end; offset += READ_BYTES) {
+      const bytes = readSync(fd, buffer, 0, Math.min(READ_BYTES, end - offset), offset);
+      for (let page = 0; page < bytes; page += PAGE_BYTES) {
+        if (isZero(buffer, page, Math.min(PAGE_BYTES, bytes - page))) continue;
+        punchTo(offset + page);
+        zeros = offset + page + PAGE_BYTES;
+      }
+    }
+    punchTo(end);
+  }
+}
+
+const ZEROS = Buffer.alloc(PAGE_BYTES);
+
+function isZero(buffer: Buffer, offset: number, bytes: number): boolean {
+  // Most pages show their first word what they are.
+  return buffer[offset] === 0 && buffer.compare(ZEROS, 0, bytes, offset, offset + bytes) === 0;
+}
+
+function punch(fd: number, offset: number, bytes: number): void {
+  const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+  check(libc.fallocate(fd, mode, offset, bytes), "give back", `${bytes} bytes of file ${fd}`);
+}
