@@ -1,10 +1,12 @@
-/** One entry of a tar archive: a file with `content`, a directory, or a symbolic link. */
+/** One entry of a tar archive: a file with `content`, a directory, a symbolic or a hard link. */
 export interface TarEntry {
   readonly path: string;
   readonly mode?: number;
   readonly content?: Buffer;
   /** Target of a symbolic link. */
   readonly link?: string;
+  /** Path of an earlier entry that is the same file. */
+  readonly sameAs?: string;
   readonly directory?: true;
 }
 
@@ -34,10 +36,16 @@ function header(entry: TarEntry): Buffer {
   octal(entry.content?.length ?? 0, 124, 12);
   octal(0, 136, 12);
   block.fill(" ", 148, 156);
-  block.write(entry.link !== undefined ? "2" : entry.directory ? "5" : "0", 156);
-  block.write(entry.link ?? "", 157, 100);
+  block.write(typeOf(entry), 156);
+  block.write(entry.link ?? entry.sameAs ?? "", 157, 100);
   block.write("ustar\0" + "00", 257, "latin1");
   const sum = block.reduce((total, byte) => total + byte, 0);
   block.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
   return block;
+}
+
+function typeOf(entry: TarEntry): string {
+  if (entry.sameAs !== undefined) return "1";
+  if (entry.link !== undefined) return "2";
+  return entry.directory ? "5" : "0";
 }
