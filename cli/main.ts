@@ -27,6 +27,16 @@ program
   .action(async (id: string, address: string) => (await import("./ping.ts")).pingFromPod(id, address));
 
 program
+  .command("timeline")
+  .description("show what took how long when a pod started")
+  .argument("<sandbox>", "id of the sandbox, or the beginning of it")
+  .option("--svg <file>", "write it as a picture instead")
+  .option("--json", "for programs")
+  .action(async (id: string, options: { svg?: string; json?: boolean }) =>
+    (await import("./timeline.ts")).showTimeline(id, options),
+  );
+
+program
   .command("cleanup")
   .description("undo what sandboxes left whose shim is gone: after a crash, or a reboot")
   .action(async () => (await import("./cleanup.ts")).cleanup());

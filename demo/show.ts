@@ -1,23 +1,16 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { waterfall } from "../cli/waterfall.ts";
 import { sandboxDirectory } from "../shim/state/directory.ts";
-import { TIMELINE_FILE, type TimelineStep } from "../shim/state/timeline.ts";
+import { readTimeline } from "../shim/state/timeline.ts";
 import type { GuestState } from "../test/harness/guest-state.ts";
 
 /** Where the time of a start went, from the sandbox's own timeline: one bar a step. */
 export function timelineText(stateDirectory: string, id: string): string {
-  const path = join(sandboxDirectory(stateDirectory, "k8s.io", id), TIMELINE_FILE);
-  const { steps } = JSON.parse(readFileSync(path, "utf8")) as { steps: TimelineStep[] };
-  const WIDTH = 40;
-  const scale = WIDTH / Math.max(...steps.map(({ endMs }) => endMs));
-  return steps
-    .map(({ name, startMs, endMs }) => {
-      const from = Math.min(WIDTH - 1, Math.floor(startMs * scale));
-      const bar = " ".repeat(from) + "#".repeat(Math.max(1, Math.round((endMs - startMs) * scale)));
-      return `        ${name.padEnd(15)} ${(endMs - startMs).toFixed(0).padStart(6)} ms  |${bar.padEnd(WIDTH)}|`;
-    })
-    .join("\n");
+  const { steps } = readTimeline(sandboxDirectory(stateDirectory, "k8s.io", id));
+  return waterfall(steps, COLUMNS).trimEnd().replaceAll(/^/gm, INDENT);
 }
+
+const INDENT = " ".repeat(8);
+const COLUMNS = 96;
 
 /** Netns and guest side by side, a line each; `=` between what is equal. */
 export function comparisonText({ netns, guest }: GuestState): string {

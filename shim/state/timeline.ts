@@ -1,6 +1,8 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
+import { errnoOf, wrapError } from "../../sys/error.ts";
+import { Code } from "../../sys/status.ts";
 
 /** One part of a sandbox's start, in milliseconds since containerd called the shim. Parts may overlap. */
 export interface TimelineStep {
@@ -20,7 +22,14 @@ export interface Timeline {
   write(directory: string): void;
 }
 
-export const TIMELINE_FILE = "timeline.json";
+const TIMELINE_FILE = "timeline.json";
+
+/** A start as it was written down. */
+export interface WrittenTimeline {
+  readonly originEpochMs: number;
+  /** In order of their starts. */
+  readonly steps: readonly TimelineStep[];
+}
 
 /** `originEpochMs`: the wall-clock time at which containerd called the shim. */
 export function startTimeline(originEpochMs: number): Timeline {
@@ -44,4 +53,30 @@ export function startTimeline(originEpochMs: number): Timeline {
       });
     },
   };
+}
+
+/** The start of the sandbox in `directory`. Errors: NOT_FOUND until it is up, or when it was made by another release. */
+export function readTimeline(directory: string): WrittenTimeline {
+  const path = join(directory, TIMELINE_FILE);
+  try {
+    const value = JSON.parse(readFileSync(path, "utf8")) as Partial<WrittenTimeline> | null;
+    const { originEpochMs, steps } = value ?? {};
+    if (typeof originEpochMs !== "number" || !Array.isArray(steps) || !steps.every(isStep))
+      throw new Error("it is no timeline");
+    return { originEpochMs, steps };
+  } catch (error) {
+    const missing = errnoOf(error) === "ENOENT";
+    throw wrapError(missing ? "there is no such file" : error, {
+      ...(missing ? { code: Code.NOT_FOUND } : {}),
+      operation: "read",
+      object: path,
+      hint: "a pod has one once it is up",
+    });
+  }
+}
+
+function isStep(value: unknown): value is TimelineStep {
+  if (typeof value !== "object" || value === null) return false;
+  const { name, startMs, endMs } = value as Partial<TimelineStep>;
+  return typeof name === "string" && Number.isFinite(startMs) && Number.isFinite(endMs);
 }

@@ -1,0 +1,47 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "ava";
+import { codeOf } from "../../sys/error.ts";
+import { Code } from "../../sys/status.ts";
+import { readTimeline, startTimeline } from "./timeline.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "tapir-timeline-"));
+test.after.always("remove the directory", () => rmSync(directory, { recursive: true }));
+
+test.serial("before there is one", (t) => {
+  const error = t.throws(() => readTimeline(directory));
+  t.is(codeOf(error), Code.NOT_FOUND);
+  t.regex(error?.message ?? "", /a pod has one once it is up/);
+});
+
+test.serial("steps come back in order of their starts, a failed one too", async (t) => {
+  const origin = Date.now() - 1000;
+  const timeline = startTimeline(origin);
+  timeline.add({ name: "late", startMs: 5000, endMs: 6000 });
+  t.is(await timeline.measure("work", async () => 7), 7);
+  await t.throwsAsync(timeline.measure("failing", () => Promise.reject(new Error("no"))));
+  timeline.write(directory);
+  const { originEpochMs, steps } = readTimeline(directory);
+  t.is(originEpochMs, origin);
+  t.deepEqual(
+    steps.map(({ name }) => name),
+    ["work", "failing", "late"],
+  );
+  t.true((steps[0]?.startMs ?? 0) >= 999);
+  t.true(steps.every(({ startMs, endMs }) => endMs >= startMs));
+});
+
+test.serial("what is no timeline", (t) => {
+  for (const text of [
+    "",
+    "null",
+    "[]",
+    "{}",
+    '{"originEpochMs":1,"steps":[{}]}',
+    '{"originEpochMs":1,"steps":[null]}',
+  ]) {
+    writeFileSync(join(directory, "timeline.json"), text);
+    t.throws(() => readTimeline(directory), { message: /cannot read .*timeline\.json/ });
+  }
+});
