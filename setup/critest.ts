@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync } from "node:fs";
 import { arch } from "node:os";
 import { join } from "node:path";
-import { deadlineIn, type Deadline } from "../sys/deadline.ts";
+import { type Deadline, deadlineIn } from "../sys/deadline.ts";
 import { reasonOf } from "../sys/error.ts";
 import { CACHE, cached, link } from "./cache.ts";
 import { PROJECT } from "./command.ts";
@@ -36,7 +36,12 @@ function build(to: string, deadline: Deadline): Promise<void> {
   return buildCriTools(
     [
       { tool: "critest", verb: ["test", "-c"], package: "./cmd/critest", output: join(to, critest) },
-      { tool: "ginkgo", verb: ["build"], package: "github.com/onsi/ginkgo/v2/ginkgo", output: join(to, ginkgo) },
+      {
+        tool: "ginkgo",
+        verb: ["build"],
+        package: "github.com/onsi/ginkgo/v2/ginkgo",
+        output: join(to, ginkgo),
+      },
       { tool: "nonewprivs", verb: ["build"], package: PRINTS_UID, output: join(to, nonewprivs) },
     ],
     deadline,

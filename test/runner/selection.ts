@@ -9,7 +9,7 @@ export interface Selection {
 }
 
 /** Tests of the test tools themselves: they need no containerd. */
-const toolFolders = ["test/runner/", "test/fakes/", "test/harness/"];
+const toolFolders = ["test/runner/", "test/fakes/", "test/harness/", "test/critest/"];
 
 const parts: ReadonlySet<string> = new Set(["demo", "checks", "unit", "integration"]);
 

@@ -1,0 +1,49 @@
+/** One spec of a run. */
+export interface SpecResult {
+  readonly name: string;
+  readonly state: "passed" | "failed" | "skipped";
+  readonly seconds: number;
+  /** Why it failed, or was skipped while it ran; else empty. */
+  readonly message: string;
+}
+
+/** The part of a spec in ginkgo 2's JSON report (types.SpecReport) that is read here. */
+interface SpecReport {
+  readonly ContainerHierarchyTexts: readonly string[] | null;
+  readonly LeafNodeType: string;
+  readonly LeafNodeText: string;
+  readonly State: string;
+  /** Nanoseconds. */
+  readonly RunTime: number;
+  readonly Failure?: { readonly Message?: string };
+}
+
+const BENCHMARK = /\bbenchmark\b/;
+
+/**
+ * Reads ginkgo's JSON report. Benchmarks, which the suite carries along and never runs, are left out. Whatever
+ * neither passed nor was skipped failed: timed out, interrupted, panicked. So did the suite's own set-up, when it did.
+ */
+export function readGinkgoReport(text: string): readonly SpecResult[] {
+  const suites = JSON.parse(text) as { readonly SpecReports: readonly SpecReport[] | null }[];
+  return suites
+    .flatMap(({ SpecReports }) => SpecReports ?? [])
+    .map(specResult)
+    .filter(({ name, isSpec, state }) => (isSpec ? !BENCHMARK.test(name) : state === "failed"))
+    .map(({ isSpec: _, ...result }) => result)
+    .sort((left, right) => left.name.localeCompare(right.name));
+}
+
+function specResult(spec: SpecReport): SpecResult & { isSpec: boolean } {
+  const isSpec = spec.LeafNodeType === "It";
+  const texts = [...(spec.ContainerHierarchyTexts ?? []), spec.LeafNodeText];
+  const name = isSpec ? texts.join(" ") : spec.LeafNodeType;
+  const skipped = spec.State === "skipped" || spec.State === "pending";
+  return {
+    name,
+    isSpec,
+    state: spec.State === "passed" ? "passed" : skipped ? "skipped" : "failed",
+    seconds: spec.RunTime / 1e9,
+    message: spec.Failure?.Message?.trim() ?? "",
+  };
+}

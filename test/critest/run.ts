@@ -1,0 +1,132 @@
+// Requires root, containerd, runc, CNI plugins, what the set-up puts below build/, and `node setup/critest.ts`.
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { deadlineIn } from "../../sys/deadline.ts";
+import { reasonOf } from "../../sys/error.ts";
+import { startNode, type TestNode } from "../harness/node.ts";
+import { runOk } from "../harness/run.ts";
+import { compare, tally } from "./comparison.ts";
+import { readGinkgoReport, type SpecResult } from "./ginkgo-report.ts";
+import { critestImages } from "./images.ts";
+import { renderComparison, renderFailures, renderTable } from "./render.ts";
+import { removeSegments, segments } from "./shared-memory.ts";
+import { readSkips, type Skip, skipsOf } from "./skip-list.ts";
+import { logOf, reportOf, runSuite, suiteDeadline } from "./suite.ts";
+
+const YARDSTICK = "runc";
+const HANDLERS = [YARDSTICK, "tapir"];
+const SKIPS = join(import.meta.dirname, "skip.txt");
+const RESULTS = join(import.meta.dirname, "results.json");
+const IMPORT_MS = 60_000;
+const LINE_MS = 15_000;
+
+const USAGE = `node test/critest/run.ts [runc] [tapir] [--procs N] [--focus REGEX] [--minutes N]
+Runs critest with the handlers named (both without one) and compares; a handler that is not named is compared with
+its last run.
+`;
+
+interface Options {
+  readonly handlers: readonly string[];
+  readonly processes: number;
+  readonly focus: string | undefined;
+  readonly minutes: number;
+}
+
+function readOptions(): Options {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      procs: { type: "string", default: "3" },
+      focus: { type: "string" },
+      minutes: { type: "string", default: "25" },
+    },
+  });
+  const unknown = positionals.find((name) => !HANDLERS.includes(name));
+  const [processes, minutes] = [Number(values.procs), Number(values.minutes)];
+  if (unknown !== undefined || !(processes >= 1) || !(minutes > 0)) throw new Error(USAGE);
+  const handlers = HANDLERS.filter((name) => positionals.length === 0 || positionals.includes(name));
+  return { handlers, processes, focus: values.focus, minutes };
+}
+
+async function main(): Promise<void> {
+  const options = readOptions();
+  const skips = readSkips(readFileSync(SKIPS, "utf8"), "skip.txt");
+  await using node = await startNode();
+  await importImages(node);
+  const before = segments();
+  try {
+    for (const handler of options.handlers) await runHandler(node, handler, options, skips);
+  } finally {
+    // A spec makes one to look for it in a container, and leaves it.
+    await removeSegments(segments().filter((id) => !before.includes(id)));
+  }
+  report(skips);
+}
+
+async function importImages(node: TestNode): Promise<void> {
+  const archive = join(node.directory, "critest.tar");
+  writeFileSync(archive, critestImages());
+  const args = ["--address", node.containerd.socket, "--namespace", "k8s.io", "images", "import", archive];
+  await runOk({ command: "ctr", args, deadline: deadlineIn(IMPORT_MS, "import critest's images") });
+}
+
+async function runHandler(
+  node: TestNode,
+  handler: string,
+  { processes, focus, minutes }: Options,
+  skips: readonly Skip[],
+): Promise<void> {
+  const started = performance.now();
+  const done = { passed: 0, failed: 0 };
+  const show = (): void => {
+    const seconds = ((performance.now() - started) / 1000).toFixed(0);
+    process.stdout.write(`  ... ${handler}  ${done.passed} passed, ${done.failed} failed  ${seconds} s\n`);
+  };
+  const ticker = setInterval(show, LINE_MS);
+  try {
+    await runSuite({
+      node,
+      handler,
+      processes,
+      focus,
+      skips: skipsOf(skips, handler),
+      deadline: suiteDeadline(minutes, handler),
+      onLine: (line) => {
+        if (/^• \[(FAILED|PANICKED|TIMEDOUT|INTERRUPTED)\]/.test(line)) done.failed++;
+        else if (/^• \[/.test(line)) done.passed++;
+      },
+    });
+  } finally {
+    clearInterval(ticker);
+    show();
+  }
+}
+
+function report(skips: readonly Skip[]): void {
+  const results = new Map<string, readonly SpecResult[]>(
+    HANDLERS.filter((handler) => existsSync(reportOf(handler))).map((handler) => [
+      handler,
+      readGinkgoReport(readFileSync(reportOf(handler), "utf8")),
+    ]),
+  );
+  const tallies = Object.fromEntries([...results].map(([handler, specs]) => [handler, tally(specs)]));
+  writeFileSync(RESULTS, `${JSON.stringify(tallies, null, 2)}\n`);
+  process.stdout.write(renderTable(results));
+  for (const [handler, specs] of results)
+    process.stdout.write(renderFailures(handler, specs, logOf(handler)));
+  const yardstick = results.get(YARDSTICK);
+  for (const [handler, specs] of results) {
+    if (handler === YARDSTICK || yardstick === undefined) continue;
+    const comparison = compare(yardstick, specs, skipsOf(skips, handler));
+    process.stdout.write(renderComparison(handler, YARDSTICK, comparison));
+    if (comparison.worse.length > 0) process.exitCode = 1;
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`critest: ${reasonOf(error)}\n`);
+  process.exitCode = 1;
+}
