@@ -21,7 +21,7 @@ import { Code } from "../sys/status.ts";
  * Every check of what the host sends, in one list. A host may be buggy, and what it passes on was written by
  * others: nothing reaches a file, the kernel or an error text before it went through here.
  */
-export const LIMIT = {
+const LIMIT = {
   interfaces: 64,
   addresses: 256,
   routes: 4096,

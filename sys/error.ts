@@ -72,7 +72,7 @@ export function wrapError(
 }
 
 /** The gRPC status that fits an errno (the table of containerd's errdefs and of Go's os package). */
-export function codeOfErrno(errno: ErrnoName): Code {
+function codeOfErrno(errno: ErrnoName): Code {
   switch (errno) {
     case "ENOENT":
     case "ESRCH":

@@ -38,7 +38,7 @@ export interface ActContext {
 export type Act<T> = (context: ActContext) => T | Promise<T>;
 
 /** How long one step of an unwind may take. */
-export const UNDO_DEADLINE_MS = 10_000;
+const UNDO_DEADLINE_MS = 10_000;
 const FILE = "ledger";
 
 type Line =

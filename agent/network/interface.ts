@@ -62,7 +62,7 @@ export async function clearInterfaces(
   }
 }
 
-export function isNic(link: Link): boolean {
+function isNic(link: Link): boolean {
   return link.type === ETHERNET && (link.flags & IFF.LOOPBACK) === 0;
 }
 

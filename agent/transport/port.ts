@@ -5,7 +5,7 @@ import { errnoOf } from "../../sys/error.ts";
 import { watchUevents } from "../../sys/uevent.ts";
 
 /** The name QEMU gives the agent's virtio-serial port. */
-export const PORT_NAME = "org.tapir.agent.0";
+const PORT_NAME = "org.tapir.agent.0";
 const PORTS = "/sys/class/virtio-ports";
 
 /** Opens the port once it is there: ports are numbered by order of probing, so only the name counts. */
@@ -24,7 +24,7 @@ export async function openPort(deadline: Deadline): Promise<Device> {
 }
 
 /** Path of the device node whose port is called `name`; the name arrives after the node. */
-export function findPort(name: string, ports: string = PORTS): string | undefined {
+function findPort(name: string, ports: string = PORTS): string | undefined {
   for (const port of list(ports)) {
     try {
       if (readFileSync(`${ports}/${port}/name`, "utf8").trim() === name) return `/dev/${port}`;
