@@ -2,7 +2,17 @@ import type { Deadline } from "../sys/deadline.ts";
 import type { Ledger } from "../sys/ledger.ts";
 
 /** What a VM is made of. Complete: whoever builds it has resolved every default. */
-export interface VmSpec {
+export interface VmSpec extends VmShape {
+  readonly nics: readonly VmNic[];
+}
+
+/** A VM whose NICs are still being made. */
+export interface VmPlan extends VmShape {
+  /** What its first NIC will be like, if it gets one; not set: a template has none, and all are plugged in. */
+  readonly firstNic: { readonly queues: number; readonly vhost: boolean } | undefined;
+}
+
+interface VmShape {
   /** Names the VM in `ps` and in errors. */
   readonly name: string;
   /** State directory of the sandbox (exists, 0700): sockets and the console log go here. */
@@ -20,7 +30,6 @@ export interface VmSpec {
   readonly rootPorts: number;
   /** Appended to the built-in kernel command line. */
   readonly kernelParameters: readonly string[];
-  readonly nics: readonly VmNic[];
 }
 
 /** A NIC with its tap already open in this process. */
@@ -43,6 +52,8 @@ export interface Vm {
   readonly exited: Promise<VmExit>;
   /** The last lines of the guest's console, for errors. */
   consoleTail(): string;
+  /** Set when the guest did not boot but was restored from a template. */
+  readonly restored?: RestoredGuest | undefined;
   /** Asks QEMU to quit, kills it when it does not by the deadline. Idempotent. */
   stop(deadline: Deadline): Promise<void>;
 }
@@ -56,7 +67,18 @@ export interface VmExit {
   readonly stderrTail: string;
 }
 
+/** What whoever talks to a restored guest must know. */
+export interface RestoredGuest {
+  /** MAC under which the guest knows a NIC, by the NIC's id, where that is not the NIC's own. */
+  readonly hardwareMacs: ReadonlyMap<string, string>;
+  /** The same moment on the guest's CLOCK_MONOTONIC and on the host's wall clock. */
+  readonly clock: { readonly monotonicNanoseconds: bigint; readonly unixNanoseconds: bigint };
+}
+
 export interface Hypervisor {
-  /** Resolves when QEMU accepted its command line and answers QMP; the guest is booting then. */
-  start(spec: VmSpec, ledger: Ledger, deadline: Deadline): Promise<Vm>;
+  /**
+   * Starts a VM; what does not need the NICs is done before they are there. Resolves when the guest boots or runs. The NICs'
+   * descriptors stay the caller's, who may close them then. When it rejects, `nics` may still be pending.
+   */
+  start(plan: VmPlan, nics: Promise<readonly VmNic[]>, ledger: Ledger, deadline: Deadline): Promise<Vm>;
 }

@@ -20,6 +20,8 @@ export interface GuestInterface {
   allMulticast: boolean;
   multicast: boolean;
   txQueueLength: number;
+  /** MAC by which the guest knows the NIC, when that is not `mac`. */
+  hardwareMac?: string | undefined;
 }
 
 export interface GuestAddress {

@@ -27,7 +27,7 @@ export function planNics(
   options: { readonly model: ModelScope; readonly vcpus: number },
 ): NicPlan[] {
   if (options.model.serves.length === 0) return [];
-  const queues = Math.max(1, Math.min(options.vcpus, MAXIMUM_QUEUES));
+  const queues = queuesFor(options.vcpus);
   return endpointsOf(network, options.model).map(({ link }, position) => ({
     id: `net${position}`,
     name: link.name,
@@ -37,4 +37,9 @@ export function planNics(
     link,
     tapName: `tap${position}_tapir`,
   }));
+}
+
+/** Queue pairs of each NIC of a VM. */
+export function queuesFor(vcpus: number): number {
+  return Math.max(1, Math.min(vcpus, MAXIMUM_QUEUES));
 }

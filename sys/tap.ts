@@ -73,6 +73,13 @@ function openTun(object: string): number {
   }
 }
 
+/** Whether `openVhostNet` gives descriptors here. */
+export function hasVhostNet(): boolean {
+  const fds = openVhostNet(1);
+  for (const fd of fds) closeSync(fd);
+  return fds.length > 0;
+}
+
 /** One vhost-net descriptor per queue, closed on exec; none where the host has no vhost-net. */
 export function openVhostNet(queues: number): number[] {
   const fds: number[] = [];

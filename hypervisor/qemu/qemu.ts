@@ -5,7 +5,7 @@ import { TapirError, wrapError } from "../../sys/error.ts";
 import { closeAll, socketOf, socketPair } from "../../sys/fdpass.ts";
 import type { ActContext, Ledger } from "../../sys/ledger.ts";
 import { Code } from "../../sys/status.ts";
-import type { Hypervisor, VmSpec } from "../hypervisor.ts";
+import type { VmSpec } from "../hypervisor.ts";
 import { type ArgumentContext, type QemuArguments, qemuArguments } from "./arguments.ts";
 import { recordConsole } from "./console.ts";
 import { checkFiles } from "./files.ts";
@@ -15,7 +15,8 @@ import { type QemuVm, type WatchedVm, watchVm } from "./vm.ts";
 /** sun_path of unix(7), without its final zero. */
 const MAX_SOCKET_PATH = 107;
 
-export interface Qemu extends Hypervisor {
+export interface Qemu {
+  /** Resolves when QEMU accepted its command line and answers QMP; the guest is booting then. */
   start(spec: VmSpec, ledger: Ledger, deadline: Deadline, options?: QemuOptions): Promise<QemuVm>;
 }
 

@@ -73,6 +73,29 @@ export const schema = {
       }),
     },
   },
+  factory: {
+    template: boolean({
+      default: true,
+      doc: "Restore pods' VMs from a saved guest instead of booting each: ten times faster. Pods share its kernel's address layout.",
+      kata: "enable_template",
+    }),
+    path: path({
+      default: "/run/tapir-factory",
+      doc: "Where saved guests are kept: on tmpfs, which is mounted there when it is not.",
+      nodeWide: true,
+      kata: "template_path",
+    }),
+    memory: choice({
+      values: ["copy", "cow"],
+      default: "copy",
+      doc: "A pod's memory: a copy of the saved guest's, or shared with it until written (no virtio-fs then).",
+    }),
+    attach: choice({
+      values: ["auto", "cold", "warm", "hot"],
+      default: "auto",
+      doc: "How a NIC comes: cold boots the VM with it, warm takes the place of the saved guest's, hot is plugged in; auto: warm.",
+    }),
+  },
   network: {
     internetworking_model: choice({
       values: ["tcfilter", "none"],

@@ -30,7 +30,7 @@ export function openSandbox(context: PodContext): Pod {
           settings.timeoutMs(runtime.createTimeoutSeconds),
           `create sandbox ${spec.id}`,
         );
-        const started = await startVm({ spec, settings, ledger, timeline, deadline: limit });
+        const started = await startVm({ spec, settings, ledger, timeline, log, deadline: limit });
         vm = started.vm;
         await serveManagement(started.agent, ledger, settings.timeoutMs(timeouts.requestTimeoutSeconds));
         timeline.write(directory);

@@ -1,19 +1,20 @@
-import type { Vm } from "../../hypervisor/hypervisor.ts";
-import { exitError } from "../../hypervisor/qemu/exit.ts";
-import { createQemu } from "../../hypervisor/qemu/qemu.ts";
+import type { Vm, VmNic } from "../../hypervisor/hypervisor.ts";
 import type { AttachedNic } from "../../network/attached-nic.ts";
 import { connect } from "../../network/connect.ts";
 import { discover } from "../../network/discover.ts";
+import type { GuestNetwork } from "../../network/guest-network.ts";
 import { planGuest } from "../../network/guest-plan.ts";
 import { modelNamed } from "../../network/model.ts";
 import { planNics } from "../../network/nic-plan.ts";
-import type { Deadline } from "../../sys/deadline.ts";
-import { wrapError } from "../../sys/error.ts";
+import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import type { Ledger } from "../../sys/ledger.ts";
 import { type Agent, connectAgent } from "../agent-client.ts";
+import { podFactory } from "../factory/pod-factory.ts";
+import { vmPlan } from "../factory/vm-plan.ts";
+import type { Log } from "../log.ts";
 import type { Timeline } from "../state/timeline.ts";
 import type { SandboxSpec } from "./bundle.ts";
-import { guestRequest } from "./guest-request.ts";
+import { configureGuest, unlessEnded } from "./configure-guest.ts";
 import type { Settings } from "./settings.ts";
 
 export interface VmStart {
@@ -21,6 +22,7 @@ export interface VmStart {
   readonly settings: Settings;
   readonly ledger: Ledger;
   readonly timeline: Timeline;
+  readonly log: Log;
   readonly deadline: Deadline;
 }
 
@@ -30,101 +32,85 @@ export interface PodVm {
   readonly agent: Agent;
 }
 
-/** The way of one pod, from its netns to its configured guest. Everything acquired on it is in the ledger. */
+/**
+ * The way of one pod, from its netns to its configured guest; the netns and the VM side by side. Everything acquired on
+ * it is in the ledger; nothing is acquired any more once this has settled.
+ */
 export async function startVm(start: VmStart): Promise<PodVm> {
-  const { spec, settings, ledger, timeline, deadline } = start;
+  const giveUp = new AbortController();
+  const { deadline } = start;
+  // Ends with the caller's, and when one side gives up.
+  const signal = AbortSignal.any([deadline.signal, giveUp.signal]);
+  const together = deadlineIn(deadline.remainingMs(), deadline.job, signal);
+  const connecting = connectPod(start, together);
+  const starting = startGuest(
+    start,
+    connecting.then(({ nics }) => nics),
+    together,
+  );
+  try {
+    // The first failure is the reason; the other side is told, and waited for.
+    const [{ nics, network }, vm] = await Promise.all([connecting, starting]);
+    const agent = connectAgent(vm.agentSocket);
+    void vm.exited.then(() => agent[Symbol.dispose]());
+    await unlessEnded(vm, () => configureGuest({ ...start, vm, agent, network: inGuest(network, nics, vm) }));
+    return { vm, agent };
+  } catch (error) {
+    giveUp.abort(error);
+    await Promise.allSettled([connecting, starting]);
+    throw error;
+  } finally {
+    // QEMU has its own copies: the taps are to die with it.
+    for (const nic of await connecting.then(({ nics }) => nics).catch(() => [])) nic.closeDescriptors();
+  }
+}
+
+interface PodNetwork {
+  readonly nics: readonly AttachedNic[];
+  readonly network: GuestNetwork;
+}
+
+async function connectPod(
+  { spec, settings, ledger, timeline }: VmStart,
+  deadline: Deadline,
+): Promise<PodNetwork> {
   const { network, hypervisor } = settings.configuration;
   const model = modelNamed(network.internetworkingModel);
-
   const found = await timeline.measure("discover", () => discover(spec.netns, deadline));
   const plans = planNics(found, { model, vcpus: hypervisor.qemu.defaultVcpus });
   const vhostNet = !hypervisor.qemu.disableVhostNet;
   const nics = await timeline.measure("connect", () =>
     connect(found, plans, { model, ledger, vhostNet }, deadline),
   );
-  const vm = await timeline.measure("VM start", () => launch(start, nics));
-  const agent = connectAgent(vm.agentSocket);
-  void vm.exited.then(() => agent[Symbol.dispose]());
-
-  await unlessEnded(vm, () => configure(start, vm, agent, planGuest(found, plans)));
-  return { vm, agent };
+  return { nics, network: planGuest(found, plans) };
 }
 
-async function launch(
-  { spec, settings, ledger, deadline }: VmStart,
-  nics: readonly AttachedNic[],
+function startGuest(
+  { spec, settings, ledger, timeline, log }: VmStart,
+  nics: Promise<readonly AttachedNic[]>,
+  deadline: Deadline,
 ): Promise<Vm> {
-  const { qemu } = settings.configuration.hypervisor;
-  try {
-    return await createQemu().start(
-      {
-        name: spec.id,
-        directory: ledger.directory,
-        qemu: qemu.path,
-        kernel: qemu.kernel,
-        initramfs: qemu.initramfs,
-        image: qemu.image,
-        imageDriver: qemu.imageDriver,
-        accelerator: settings.accelerator,
-        vcpus: qemu.defaultVcpus,
-        memoryMiB: qemu.defaultMemoryMib,
-        rootPorts: qemu.pcieRootPorts,
-        kernelParameters: qemu.kernelParams,
-        nics: nics.map(({ plan, tapFds, vhostFds }) => ({ id: plan.id, mac: plan.mac, tapFds, vhostFds })),
-      },
-      ledger,
-      deadline,
-    );
-  } finally {
-    // QEMU has its own copies: the taps are to die with it.
-    for (const nic of nics) nic.closeDescriptors();
-  }
-}
-
-async function configure(
-  { spec, settings, timeline, deadline }: VmStart,
-  vm: Vm,
-  agent: Agent,
-  network: ReturnType<typeof planGuest>,
-): Promise<void> {
-  const { agent: timeouts } = settings.configuration;
-  const bootMs = timeline.nowMs();
-  const dialing = deadline.within(
-    settings.timeoutMs(timeouts.dialTimeoutSeconds),
-    `reach the agent of ${spec.id}`,
-  );
-  await timeline
-    .measure("guest boot", () => agent.ready(dialing))
-    .catch((error: unknown) => {
-      throw wrapError(error, {
-        operation: "reach",
-        object: "the agent in the guest",
-        hint: `the guest's console ends with:\n${vm.consoleTail()}`,
-      });
-    });
-  const asking = deadline.within(
-    settings.timeoutMs(timeouts.requestTimeoutSeconds),
-    `configure the guest of ${spec.id}`,
-  );
-  const { milestones } = await timeline.measure("configure", () =>
-    agent.createSandbox(guestRequest(spec, network, asking.remainingMs() / 2), asking),
-  );
-  let startMs = bootMs;
-  for (const { name, seconds } of milestones) {
-    const endMs = bootMs + seconds * 1000;
-    timeline.add({ name: `guest: ${name}`, startMs, endMs });
-    startMs = endMs;
-  }
-}
-
-/** The result of `work`, or why the VM ended before there was one. */
-async function unlessEnded<T>(vm: Vm, work: () => Promise<T>): Promise<T> {
-  const ended = vm.exited.then((exit) => {
-    throw exitError("the pod", exit, vm.consoleTail());
+  const { configuration, accelerator } = settings;
+  const factory = podFactory(configuration, accelerator, {
+    measure: timeline.measure,
+    warn: (message, error) => log.warn(message, { sandbox: spec.id, error }),
   });
-  const working = work();
-  // Whichever comes second has nobody to tell.
-  ended.catch(() => undefined);
-  working.catch(() => undefined);
-  return Promise.race([working, ended]);
+  const plan = vmPlan(configuration, accelerator, { name: spec.id, directory: ledger.directory });
+  return timeline.measure("VM start", () => factory.start(plan, nics.then(toVmNics), ledger, deadline));
+}
+
+function toVmNics(nics: readonly AttachedNic[]): VmNic[] {
+  return nics.map(({ plan, tapFds, vhostFds }) => ({ id: plan.id, mac: plan.mac, tapFds, vhostFds }));
+}
+
+/** A restored guest knows its NIC by another MAC. */
+function inGuest(network: GuestNetwork, nics: readonly AttachedNic[], { restored }: Vm): GuestNetwork {
+  const hardwareMacOf = (mac: string): string | undefined => {
+    const nic = nics.find(({ plan }) => plan.mac === mac);
+    return nic === undefined ? undefined : restored?.hardwareMacs.get(nic.plan.id);
+  };
+  return {
+    ...network,
+    interfaces: network.interfaces.map((one) => ({ ...one, hardwareMac: hardwareMacOf(one.mac) })),
+  };
 }

@@ -1,0 +1,92 @@
+import type { Deadline } from "../../sys/deadline.ts";
+import { reasonOf } from "../../sys/error.ts";
+import type { Ledger } from "../../sys/ledger.ts";
+import type { Hypervisor, Vm, VmNic, VmPlan } from "../hypervisor.ts";
+import { createQemu } from "../qemu/qemu.ts";
+import type { PrepareGuest } from "./build.ts";
+import { rememberMisfortune } from "./misfortune.ts";
+import { obtainTemplate } from "./obtain.ts";
+import { type Measure, type MemoryMode, restoreVm } from "./restore.ts";
+import { countHit, type OpenTemplate, removeTemplate } from "./store.ts";
+
+export interface FactorySettings {
+  /** Off: every guest boots. */
+  readonly template: boolean;
+  /** Directory of the templates. */
+  readonly store: string;
+  readonly memory: MemoryMode;
+  /** How the first NIC comes: with the VM's boot, in the place of the template's, or plugged in later. */
+  readonly attach: "auto" | "cold" | "warm" | "hot";
+  readonly prepare: PrepareGuest;
+  readonly measure: Measure;
+  /** Told why a guest boots that should have been restored. */
+  warn(message: string, error: unknown): void;
+}
+
+/** Of the time for a start, so much may go into a template: what is left must do for a boot. */
+const TEMPLATE_SHARE = 0.5;
+
+/** Starts VMs from templates, and by booting them where there is none that works. */
+export function createFactory(settings: FactorySettings): Hypervisor {
+  return {
+    async start(plan, nics, ledger, deadline) {
+      nics.catch(() => undefined);
+      const planned = settings.attach === "hot" ? { ...plan, firstNic: undefined } : plan;
+      const usesTemplate = settings.template && settings.attach !== "cold";
+      const restored = usesTemplate ? await tryRestore(settings, planned, nics, ledger, deadline) : undefined;
+      return restored ?? boot(settings, plan, nics, ledger, deadline);
+    },
+  };
+}
+
+async function boot(
+  { measure }: FactorySettings,
+  plan: VmPlan,
+  nics: Promise<readonly VmNic[]>,
+  ledger: Ledger,
+  deadline: Deadline,
+): Promise<Vm> {
+  const spec = { ...plan, nics: await deadline.race(nics) };
+  return measure("QEMU start", () => createQemu().start(spec, ledger, deadline));
+}
+
+/** Undefined when there is no template, or restoring it failed: that is no reason for a pod to fail. */
+async function tryRestore(
+  settings: FactorySettings,
+  plan: VmPlan,
+  nics: Promise<readonly VmNic[]>,
+  ledger: Ledger,
+  deadline: Deadline,
+): Promise<Vm | undefined> {
+  const { store, memory, prepare, measure, warn } = settings;
+  const limit = deadline.within(deadline.remainingMs() * TEMPLATE_SHARE, `get a template for ${plan.name}`);
+  let template: OpenTemplate;
+  try {
+    template = await measure("template", () => obtainTemplate({ plan, store, prepare }, limit));
+  } catch (error) {
+    deadline.signal.throwIfAborted();
+    warn("no template: the guest boots", error);
+    return undefined;
+  }
+  using opened = template;
+  try {
+    const request = { plan, nics, template: opened, memory, measure };
+    const vm = await restoreVm(request, ledger, limit);
+    countHit(store, opened.manifest.key);
+    return vm;
+  } catch (error) {
+    deadline.signal.throwIfAborted();
+    // Without NICs there is nothing to boot for either.
+    await deadline.race(nics);
+    discard(store, opened, error);
+    warn("the template cannot be restored: the guest boots", error);
+    return undefined;
+  }
+}
+
+/** The next pod makes a new one, unless this one never worked. */
+function discard(store: string, { manifest, hits }: OpenTemplate, error: unknown): void {
+  removeTemplate(store, manifest.key);
+  if (hits === 0)
+    rememberMisfortune(store, manifest.key, new Error(`it cannot be restored: ${reasonOf(error)}`));
+}

@@ -1,0 +1,25 @@
+import type { Accelerator } from "../../hypervisor/accelerator.ts";
+import { createFactory } from "../../hypervisor/factory/factory.ts";
+import type { Measure } from "../../hypervisor/factory/restore.ts";
+import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
+import type { Configuration } from "../config/schema.ts";
+import { timeoutMs } from "../config/timeout.ts";
+import { prepareGuest } from "./prepare-guest.ts";
+
+/** Where pods' VMs come from, as the configuration wants it. */
+export function podFactory(
+  configuration: Configuration,
+  accelerator: Accelerator,
+  observer: { readonly measure: Measure; warn(message: string, error: unknown): void },
+): Hypervisor {
+  const { template, path, memory, attach } = configuration.factory;
+  const bootMs = timeoutMs(configuration, configuration.agent.dialTimeoutSeconds, accelerator);
+  return createFactory({
+    template,
+    store: path,
+    memory,
+    attach,
+    prepare: (guest, deadline) => prepareGuest(guest, deadline.within(bootMs, "prepare a guest to be saved")),
+    ...observer,
+  });
+}

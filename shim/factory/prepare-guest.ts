@@ -1,0 +1,71 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { PrepareGuest, SameMoment } from "../../hypervisor/factory/build.ts";
+import type { Deadline } from "../../sys/deadline.ts";
+import { type Agent, connectAgent } from "../agent-client.ts";
+import { guestRequest } from "../sandbox/guest-request.ts";
+import { REHEARSAL, rehearsalNetwork } from "./rehearsal.ts";
+
+/** How often a pod's start is rehearsed: after that the agent compiles next to nothing any more. */
+const ROUNDS = { before: 3, after: 2 } as const;
+/** Free memory that is cleared before saving: more than a boot touches, and never all of a large guest. */
+const WIPE_BYTES = 512n << 20n;
+/** Nothing tells when the agent has let go of its last connection; cut off in the middle, a clone would do the rest. */
+const SETTLE_MS = 200;
+
+/**
+ * Rehearses the start of a pod in a guest that is to be saved, over connections that come and go: what runs for the first time
+ * in a guest is slow, most of all under emulation, and a restored guest has run it before. What is left of it is nobody's.
+ */
+export const prepareGuest: PrepareGuest = async ({ agentSocket, nicMac }, deadline) => {
+  const rehearse = (
+    mac: string,
+    hardwareMac: string,
+    more?: (agent: Agent) => Promise<void>,
+  ): Promise<void> =>
+    withAgent(agentSocket, deadline, async (agent) => {
+      const network = rehearsalNetwork(nicMac === undefined ? undefined : { mac, hardwareMac });
+      await agent.createSandbox(guestRequest(REHEARSAL, network, deadline.remainingMs()), deadline);
+      await agent.destroySandbox({ powerOff: false }, deadline);
+      await more?.(agent);
+    });
+  const own = nicMac ?? "";
+  for (let round = 0; round < ROUNDS.before; round += 1) await rehearse(REHEARSAL.mac, own);
+  const wipe = async (agent: Agent): Promise<void> => {
+    await agent.prepareTemplate({ wipeBytes: WIPE_BYTES }, deadline);
+  };
+  await rehearse(REHEARSAL.mac, own, wipe);
+  for (let round = 0; round < ROUNDS.after; round += 1) await rehearse(REHEARSAL.mac, own);
+  let moment: SameMoment | undefined;
+  // The NIC gets its own MAC back: by it the next pod will find it.
+  await rehearse(own, REHEARSAL.mac, async (agent) => {
+    moment = await sameMoment(agent, deadline);
+  });
+  await sleep(SETTLE_MS, undefined, { signal: deadline.signal });
+  return moment ?? { guestNanoseconds: 0n, hostNanoseconds: 0n };
+};
+
+async function withAgent(
+  agentSocket: string,
+  deadline: Deadline,
+  work: (agent: Agent) => Promise<void>,
+): Promise<void> {
+  using agent = connectAgent(agentSocket);
+  await agent.ready(deadline);
+  await work(agent);
+}
+
+/** Of several questions for the guest's clock the one that was answered fastest: half its way is the error at most. */
+async function sameMoment(agent: Agent, deadline: Deadline): Promise<SameMoment> {
+  let best: { readonly took: bigint; readonly moment: SameMoment } | undefined;
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    const asked = process.hrtime.bigint();
+    const { monotonicNanoseconds } = await agent.check(deadline);
+    const took = process.hrtime.bigint() - asked;
+    if (best !== undefined && best.took <= took) continue;
+    best = {
+      took,
+      moment: { guestNanoseconds: monotonicNanoseconds, hostNanoseconds: asked + took / 2n },
+    };
+  }
+  return best?.moment ?? { guestNanoseconds: 0n, hostNanoseconds: 0n };
+}

@@ -1,0 +1,35 @@
+import type { Accelerator } from "../../hypervisor/accelerator.ts";
+import type { VmPlan } from "../../hypervisor/hypervisor.ts";
+import { modelNamed } from "../../network/model.ts";
+import { queuesFor } from "../../network/nic-plan.ts";
+import { hasVhostNet } from "../../sys/tap.ts";
+import type { Configuration } from "../config/schema.ts";
+
+/** A pod's VM as its configuration wants it. */
+export function vmPlan(
+  configuration: Configuration,
+  accelerator: Accelerator,
+  place: { readonly name: string; readonly directory: string },
+): VmPlan {
+  const {
+    network,
+    hypervisor: { qemu },
+  } = configuration;
+  return {
+    ...place,
+    qemu: qemu.path,
+    kernel: qemu.kernel,
+    initramfs: qemu.initramfs,
+    image: qemu.image,
+    imageDriver: qemu.imageDriver,
+    accelerator,
+    vcpus: qemu.defaultVcpus,
+    memoryMiB: qemu.defaultMemoryMib,
+    rootPorts: qemu.pcieRootPorts,
+    kernelParameters: qemu.kernelParams,
+    firstNic:
+      modelNamed(network.internetworkingModel).serves.length === 0
+        ? undefined
+        : { queues: queuesFor(qemu.defaultVcpus), vhost: !qemu.disableVhostNet && hasVhostNet() },
+  };
+}
