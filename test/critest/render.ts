@@ -1,7 +1,7 @@
 import { type Comparison, tally } from "./comparison.ts";
 import type { SpecResult } from "./ginkgo-report.ts";
 
-const MESSAGE_LINES = 4;
+const MESSAGE_LINES = 6;
 
 /** One line per handler: what it came to, and the sum of its specs' times. */
 export function renderTable(results: ReadonlyMap<string, readonly SpecResult[]>): string {
@@ -20,11 +20,29 @@ export function renderTable(results: ReadonlyMap<string, readonly SpecResult[]>)
   return `\n${lines.join("\n")}\n\n`;
 }
 
-/** The specs that failed, each with the first lines of its reason. */
+/** The specs that failed, those with the same reason together, the most frequent reason first. */
 export function renderFailures(handler: string, specs: readonly SpecResult[], log: string): string {
   const failed = specs.filter(({ state }) => state === "failed");
   if (failed.length === 0) return "";
-  return `failed with ${handler} (${log}):\n${failed.map(renderSpec).join("")}\n`;
+  const causes = Map.groupBy(failed, ({ message }) => causeOf(message));
+  const groups = [...causes].sort(([, left], [, right]) => right.length - left.length);
+  const text = groups.map(([cause, members]) => {
+    const names = members.map(({ name, seconds }) => `  ${name}  ${seconds.toFixed(1)} s\n`);
+    return `${names.join("")}      ${cause}\n`;
+  });
+  return `failed with ${handler} (${log}):\n${text.join("")}\n`;
+}
+
+/** The first lines of a reason, without what differs from spec to spec. */
+export function causeOf(message: string): string {
+  const [said = ""] = message.split("Unexpected error:");
+  return said
+    .replace(/\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\b[0-9a-f]{64}\b|0x[0-9a-f]{6,}/g, "…")
+    .replace(/^[A-Z][a-z]{2} +\d+ [\d:.]+: /, "")
+    .trim()
+    .split("\n")
+    .slice(0, MESSAGE_LINES)
+    .join("\n      ");
 }
 
 /** The specs in which a handler differs from the yardstick. */
@@ -50,9 +68,4 @@ export function renderComparison(
     ),
     worse.length === 0 ? `every spec that passes with ${yardstick} passes with ${handler}\n` : "",
   ].join("");
-}
-
-function renderSpec({ name, seconds, message }: SpecResult): string {
-  const lines = message.split("\n").slice(0, MESSAGE_LINES);
-  return `  ${name}  ${seconds.toFixed(1)} s\n${lines.map((line) => `      ${line}\n`).join("")}`;
 }

@@ -11,7 +11,7 @@ import { readGinkgoReport, type SpecResult } from "./ginkgo-report.ts";
 import { critestImages } from "./images.ts";
 import { renderComparison, renderFailures, renderTable } from "./render.ts";
 import { removeSegments, segments } from "./shared-memory.ts";
-import { readSkips, type Skip, skipsOf } from "./skip-list.ts";
+import { readSkips, type Skip, skipsOf, staleSkips } from "./skip-list.ts";
 import { logOf, reportOf, runSuite, suiteDeadline } from "./suite.ts";
 
 const YARDSTICK = "runc";
@@ -52,16 +52,19 @@ function readOptions(): Options {
 async function main(): Promise<void> {
   const options = readOptions();
   const skips = readSkips(readFileSync(SKIPS, "utf8"), "skip.txt");
-  await using node = await startNode();
-  await importImages(node);
+  const results = new Map<string, readonly SpecResult[]>();
   const before = segments();
   try {
-    for (const handler of options.handlers) await runHandler(node, handler, options, skips);
+    await using node = await startNode();
+    await importImages(node);
+    for (const handler of options.handlers) {
+      results.set(handler, await runHandler(node, handler, options, skipsOf(skips, handler)));
+    }
   } finally {
     // A spec makes one to look for it in a container, and leaves it.
     await removeSegments(segments().filter((id) => !before.includes(id)));
   }
-  report(skips);
+  report(results, options, skips);
 }
 
 async function importImages(node: TestNode): Promise<void> {
@@ -76,7 +79,7 @@ async function runHandler(
   handler: string,
   { processes, focus, minutes }: Options,
   skips: readonly Skip[],
-): Promise<void> {
+): Promise<readonly SpecResult[]> {
   const started = performance.now();
   const done = { passed: 0, failed: 0 };
   const show = (): void => {
@@ -85,16 +88,17 @@ async function runHandler(
   };
   const ticker = setInterval(show, LINE_MS);
   try {
-    await runSuite({
+    return await runSuite({
       node,
       handler,
       processes,
       focus,
-      skips: skipsOf(skips, handler),
+      skips,
       deadline: suiteDeadline(minutes, handler),
       onLine: (line) => {
-        if (/^• \[(FAILED|PANICKED|TIMEDOUT|INTERRUPTED)\]/.test(line)) done.failed++;
-        else if (/^• \[/.test(line)) done.passed++;
+        const outcome = /^• \[(\w)/.exec(line)?.[1];
+        // Seconds after a success, a word in capitals after anything else.
+        if (outcome !== undefined) done[/\d/.test(outcome) ? "passed" : "failed"]++;
       },
     });
   } finally {
@@ -103,18 +107,26 @@ async function runHandler(
   }
 }
 
-function report(skips: readonly Skip[]): void {
-  const results = new Map<string, readonly SpecResult[]>(
-    HANDLERS.filter((handler) => existsSync(reportOf(handler))).map((handler) => [
-      handler,
-      readGinkgoReport(readFileSync(reportOf(handler), "utf8")),
-    ]),
-  );
-  const tallies = Object.fromEntries([...results].map(([handler, specs]) => [handler, tally(specs)]));
-  writeFileSync(RESULTS, `${JSON.stringify(tallies, null, 2)}\n`);
+/** Prints what was run, compares it with the yardstick, and keeps the counts of a whole run. */
+function report(
+  run: ReadonlyMap<string, readonly SpecResult[]>,
+  { focus }: Options,
+  skips: readonly Skip[],
+): void {
+  const results = new Map<string, readonly SpecResult[]>();
+  for (const handler of HANDLERS) {
+    const specs = run.get(handler) ?? lastRun(handler);
+    const inFocus = specs?.filter(({ name }) => focus === undefined || new RegExp(focus).test(name));
+    if (inFocus !== undefined) results.set(handler, inFocus);
+  }
+  if (focus === undefined) {
+    const tallies = Object.fromEntries([...results].map(([handler, specs]) => [handler, tally(specs)]));
+    writeFileSync(RESULTS, `${JSON.stringify(tallies, null, 2)}\n`);
+  }
   process.stdout.write(renderTable(results));
-  for (const [handler, specs] of results)
-    process.stdout.write(renderFailures(handler, specs, logOf(handler)));
+  for (const handler of run.keys()) {
+    process.stdout.write(renderFailures(handler, results.get(handler) ?? [], logOf(handler)));
+  }
   const yardstick = results.get(YARDSTICK);
   for (const [handler, specs] of results) {
     if (handler === YARDSTICK || yardstick === undefined) continue;
@@ -122,6 +134,14 @@ function report(skips: readonly Skip[]): void {
     process.stdout.write(renderComparison(handler, YARDSTICK, comparison));
     if (comparison.worse.length > 0) process.exitCode = 1;
   }
+  const stale = focus === undefined ? staleSkips(skips, [...results.values()].flat()) : [];
+  for (const { pattern } of stale) process.stdout.write(`skip.txt: no spec matches ${pattern.source}\n`);
+  if (stale.length > 0) process.exitCode = 1;
+}
+
+function lastRun(handler: string): readonly SpecResult[] | undefined {
+  const path = reportOf(handler);
+  return existsSync(path) ? readGinkgoReport(readFileSync(path, "utf8")) : undefined;
 }
 
 try {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import test from "ava";
-import { readSkips, skipsOf } from "./skip-list.ts";
+import { readSkips, skipsOf, staleSkips } from "./skip-list.ts";
 
 test("comments and empty lines are nothing; a line has a handler, a pattern with spaces, and a reason", (t) => {
   const skips = readSkips("# why\n\nall | a \\(b\\) c | needs a registry\ntapir | ^x$ | a VM\n", "skip.txt");
@@ -23,4 +23,9 @@ test("a line without a reason is refused by its number", (t) => {
 
 test("the list in use can be read", (t) => {
   t.notThrows(() => readSkips(readFileSync(`${import.meta.dirname}/skip.txt`, "utf8"), "skip.txt"));
+});
+
+test("a pattern that no spec has is stale", (t) => {
+  const skips = readSkips("all | pod .* runs | why\nall | pods | why\n", "skip.txt");
+  t.deepEqual(staleSkips(skips, [{ name: "a pod that runs" }]), skips.slice(1));
 });

@@ -34,3 +34,11 @@ export function readSkips(text: string, file: string): readonly Skip[] {
 export function skipsOf(skips: readonly Skip[], handler: string): readonly Skip[] {
   return skips.filter((skip) => skip.handler === "all" || skip.handler === handler);
 }
+
+/** Those that match nothing the suite has: misspelt, or for a spec that is gone. */
+export function staleSkips(
+  skips: readonly Skip[],
+  specs: readonly { readonly name: string }[],
+): readonly Skip[] {
+  return skips.filter(({ pattern }) => !specs.some(({ name }) => pattern.test(name)));
+}

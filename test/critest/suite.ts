@@ -31,14 +31,16 @@ const GRACE_MS = 60_000;
 /** The longest wait of a spec for one answer of the runtime. */
 const ANSWER = "2m";
 
-/** Where the report of a handler's last run lies. */
-export const reportOf = (handler: string): string => join(BUILD, handler, "report.json");
+/** Where the report of a handler's last whole run lies; that of a run with a focus lies beside it. */
+export function reportOf(handler: string, focus?: string): string {
+  return join(BUILD, focus === undefined ? handler : `${handler}-focus`, "report.json");
+}
 export const logOf = (handler: string): string => join(PROJECT, "build/logs", `critest-${handler}.log`);
 
 /** Runs critest with a runtime handler to its end. Specs that fail are a result; no report is an error. */
 export async function runSuite(run: SuiteRun): Promise<readonly SpecResult[]> {
-  const { handler, deadline } = run;
-  const report = reportOf(handler);
+  const { handler, focus, deadline } = run;
+  const report = reportOf(handler, focus);
   rmSync(report, { force: true });
   for (const path of [report, logOf(handler)]) mkdirSync(dirname(path), { recursive: true });
   const exitCode = await runGinkgo(run);
@@ -100,7 +102,7 @@ function arguments_({ node, handler, processes, skips, focus, deadline }: SuiteR
   return [
     `--procs=${processes}`,
     `--timeout=${seconds}s`,
-    `--output-dir=${dirname(reportOf(handler))}`,
+    `--output-dir=${dirname(reportOf(handler, focus))}`,
     "--json-report=report.json",
     "--no-color",
     "-v",
