@@ -6,7 +6,9 @@ import { Code } from "../../sys/status.ts";
 import { type FakeCommand, type FakeQmp, type FakeReply, fakeQmp } from "../../test/fakes/qmp.ts";
 import type { VmNic } from "../hypervisor.ts";
 import { connectQmp } from "../qmp/client.ts";
-import { createNicHotplug, type NicHotplug } from "./hotplug.ts";
+import { createHotplug, type Hotplug } from "./hotplug.ts";
+import { nicKind } from "./nic-kind.ts";
+import { createPorts } from "./ports.ts";
 import { createTopology } from "./topology.ts";
 
 const soon = (): Deadline => deadlineIn(5000, "test");
@@ -72,7 +74,7 @@ interface Setup {
   readonly fake: FakeQmp;
   readonly guest: Guest;
   readonly books: Books;
-  readonly nics: NicHotplug;
+  readonly nics: Hotplug<VmNic>;
   nic(id: string, queues?: number, vhost?: boolean): VmNic;
   names(): string[];
 }
@@ -90,7 +92,7 @@ async function setUp(t: ExecutionContext, ports = 2): Promise<Setup> {
   });
   return {
     ...{ fake, guest, books },
-    nics: createNicHotplug("vm1", qmp, createTopology(ports)),
+    nics: createHotplug({ vm: "vm1", qmp, ports: createPorts(createTopology(ports)) }, nicKind),
     nic: (id, queues = 1, vhost = false) => ({
       id,
       mac: "02:00:00:00:00:01",

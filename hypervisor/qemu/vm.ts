@@ -1,19 +1,21 @@
 import { join } from "node:path";
 import type { Deadline } from "../../sys/deadline.ts";
 import { wrapError } from "../../sys/error.ts";
-import type { Vm, VmExit, VmSpec } from "../hypervisor.ts";
+import type { Vm, VmExit, VmNic, VmSpec } from "../hypervisor.ts";
 import { connectQmp, type QmpClient, type QmpTransport } from "../qmp/client.ts";
 import { isEvent } from "../qmp/events.ts";
 import type { GuestConsole } from "./console.ts";
 import { consoleShowsPanic, exitError } from "./exit.ts";
-import { createNicHotplug, type NicHotplug } from "./hotplug.ts";
+import { createHotplug, type Hotplug } from "./hotplug.ts";
 import type { VmmProcess } from "./launch.ts";
+import { nicKind } from "./nic-kind.ts";
+import { createPorts } from "./ports.ts";
 import { settledWithin } from "./settled-within.ts";
 import type { Topology } from "./topology.ts";
 
 /** A VM as the rooms of `hypervisor/qemu` see it. */
 export interface QemuVm extends Vm {
-  readonly nics: NicHotplug;
+  readonly nics: Hotplug<VmNic>;
   readonly qmp: QmpClient;
 }
 
@@ -67,12 +69,13 @@ export async function watchVm(parts: VmParts): Promise<WatchedVm> {
     })();
     return quitting;
   };
+  const plugs = { vm: spec.name, qmp, ports: createPorts(parts.topology) };
   const handOver = (release: () => Promise<void>): QemuVm => ({
     pid: process.pid,
     agentSocket: join(spec.directory, "agent.sock"),
     exited,
     qmp,
-    nics: createNicHotplug(spec.name, qmp, parts.topology),
+    nics: createHotplug(plugs, nicKind),
     consoleTail: console.tail,
     async stop(stopDeadline) {
       await quit(stopDeadline).catch(() => undefined);

@@ -5,14 +5,13 @@ import type { QmpClient } from "../qmp/client.ts";
 import { isEvent, type QmpEvent } from "../qmp/events.ts";
 import { qmpFailureOf } from "../qmp/failure.ts";
 import { answerBy } from "../qmp/session.ts";
-import { netdevOf } from "./netdev.ts";
 
 /**
- * Takes a NIC out: asks the guest to let go, waits for the event that it did, then removes the netdev, which closes QEMU's
- * descriptors. What is gone already is no error, so that it can be tried again.
- * Errors: the guest refused (FAILED_PRECONDITION) or did not answer (DEADLINE_EXCEEDED); the NIC is still there then.
+ * Asks the guest to let go of a device and waits for the event that it did. A device that is gone already is no error, so
+ * that it can be tried again.
+ * Errors: the guest refused (FAILED_PRECONDITION) or did not answer (DEADLINE_EXCEEDED); the device is still there then.
  */
-export async function unplugNic(qmp: QmpClient, id: string, deadline: Deadline): Promise<void> {
+export async function releaseDevice(qmp: QmpClient, id: string, deadline: Deadline): Promise<void> {
   const watch = qmp.watch(`release of ${id} by the guest`, (event) => releaseOf(event, id));
   try {
     const asked = await askForRelease(qmp, id, deadline);
@@ -20,10 +19,21 @@ export async function unplugNic(qmp: QmpClient, id: string, deadline: Deadline):
   } finally {
     watch.end();
   }
+}
+
+/** Runs a command that removes what stood behind a device; what is not there (any more) is no error. */
+export async function unlessGone(removing: Promise<unknown>): Promise<void> {
   try {
-    await qmp.execute("netdev_del", { id: netdevOf(id) }, deadline);
+    await removing;
   } catch (error) {
-    if (qmpFailureOf(error)?.errorClass !== "DeviceNotFound") throw error;
+    const failure = qmpFailureOf(error);
+    // Only netdev_del has a class of its own for it.
+    if (
+      failure?.errorClass === "DeviceNotFound" ||
+      /not found|failed to find/i.test(failure?.description ?? "")
+    )
+      return;
+    throw error;
   }
 }
 
@@ -47,7 +57,7 @@ function releaseOf(event: QmpEvent, id: string): true | undefined {
   throw new TapirError({
     code: Code.FAILED_PRECONDITION,
     operation: "unplug",
-    object: `NIC ${id}`,
+    object: `device ${id}`,
     cause: "the guest refused to let go of it",
   });
 }
