@@ -3,6 +3,7 @@ import type { Deadline } from "../sys/deadline.ts";
 import { TapirError } from "../sys/error.ts";
 import type { Link } from "../sys/netlink/records.ts";
 import { Code } from "../sys/status.ts";
+import { createCompiler } from "./compiler.ts";
 import { milestones } from "./milestones.ts";
 import { applyInterfaces, clearInterfaces, isWanted, listInterfaces } from "./network/interface.ts";
 import { applyNeighbors } from "./network/neighbor.ts";
@@ -37,12 +38,14 @@ export function linkDeadline(milliseconds: number, deadline: Deadline): Deadline
 export function newSandbox(guest: Guest): Sandbox {
   let owner: string | undefined;
   const { network } = guest;
+  const compiler = createCompiler();
   return {
     async create(request, arrived, deadline) {
       const { sandboxId, interfaces, routes, neighbors } = request;
       // The same pod again is a host that did not get the answer.
       if (owner !== undefined && owner !== sandboxId) throw alreadyOwned(sandboxId, owner);
       owner = sandboxId;
+      compiler.start();
       guest.becomePod(request, arrived);
       const isStray = (link: Link): boolean => !interfaces.some((one) => isWanted(link, one));
       await clearInterfaces(network, isStray, deadline);
@@ -54,6 +57,7 @@ export function newSandbox(guest: Guest): Sandbox {
       return { interfaces: await listInterfaces(network, deadline), milestones: milestones() };
     },
     async destroy(deadline) {
+      compiler.cancel();
       await applyRoutes(network, [], deadline);
       await applyNeighbors(network, [], deadline);
       await clearInterfaces(network, () => true, deadline);

@@ -5,8 +5,14 @@ export const ROOT_PACKAGES = ["busybox-static", "crun", "libc6", "libgcc-s1", "l
 /** Folder of the agent in the guest. */
 export const AGENT_FOLDER = "usr/lib/tapir/agent";
 
+/**
+ * For a start in the fewest different instructions: under emulation each costs most when it runs first. Functions stay
+ * interpreted (agent/compiler.ts changes that later) and are not forgotten.
+ */
+const ENGINE = ["--no-opt", "--no-maglev", "--no-sparkplug", "--no-flush-bytecode"] as const;
+
 /** Process 1 of the guest. */
-export const GUEST_INIT = ["/usr/bin/node", "--no-warnings", `/${AGENT_FOLDER}/main.mjs`] as const;
+export const GUEST_INIT = ["/usr/bin/node", "--no-warnings", ...ENGINE, `/${AGENT_FOLDER}/main.mjs`] as const;
 
 /** Programs of the root image that other programs look up by path; the shell knows the rest of busybox by itself. */
 export const APPLETS = [
