@@ -1,11 +1,4 @@
-import {
-  type CallOptions,
-  type ClientUnaryCall,
-  connectivityState,
-  credentials,
-  Metadata,
-  type ServiceError,
-} from "@grpc/grpc-js";
+import { connectivityState, credentials } from "@grpc/grpc-js";
 import {
   type AddARPNeighborsRequest,
   type AddARPNeighborsResponse,
@@ -30,9 +23,8 @@ import {
   type UpdateRoutesResponse,
 } from "../proto/gen/tapir/agent/v1/agent.ts";
 import type { Deadline } from "../sys/deadline.ts";
-import { isErrnoName } from "../sys/errno.ts";
-import { TapirError } from "../sys/error.ts";
-import type { Code } from "../sys/status.ts";
+import { containersOver, type GuestContainers } from "./containers-client.ts";
+import { unary } from "./guest-call.ts";
 
 /** The guest's agent as promises. Every error is a TapirError that names operation and object in the guest. */
 export interface Agent extends Disposable {
@@ -51,6 +43,8 @@ export interface Agent extends Disposable {
   listRoutes(deadline: Deadline): Promise<ListRoutesResponse>;
   listNeighbors(deadline: Deadline): Promise<ListNeighborsResponse>;
   ping(request: PingRequest, deadline: Deadline): Promise<PingResponse>;
+  /** Storage, containers and processes, over the same connection. */
+  readonly containers: GuestContainers;
 }
 
 /** Nobody but the guest of one pod is at the other end: more than this is hostile, not large. */
@@ -91,50 +85,9 @@ export function connectAgent(socketPath: string): Agent {
     listRoutes: (deadline) => unary("list routes of", client.listRoutes.bind(client), {}, deadline),
     listNeighbors: (deadline) => unary("list neighbours of", client.listNeighbors.bind(client), {}, deadline),
     ping: (request, deadline) => unary("ping from", client.ping.bind(client), request, deadline),
+    containers: containersOver(client.getChannel()),
     [Symbol.dispose]: () => client.close(),
   };
-}
-
-type UnaryMethod<Request, Response> = (
-  request: Request,
-  metadata: Metadata,
-  options: Partial<CallOptions>,
-  callback: (error: ServiceError | null, response: Response) => void,
-) => ClientUnaryCall;
-
-function unary<Request, Response>(
-  operation: string,
-  method: UnaryMethod<Request, Response>,
-  request: Request,
-  deadline: Deadline,
-): Promise<Response> {
-  return new Promise((resolve, reject) => {
-    const cancel = (): void => call.cancel();
-    const call = method(
-      request,
-      new Metadata(),
-      { deadline: Date.now() + deadline.remainingMs() },
-      (error, response) => {
-        deadline.signal.removeEventListener("abort", cancel);
-        if (error === null) resolve(response);
-        else reject(deadline.signal.aborted ? deadline.signal.reason : guestError(operation, error));
-      },
-    );
-    deadline.signal.addEventListener("abort", cancel, { once: true });
-  });
-}
-
-/** What the guest said, with its own operation, object and errno when it sent them (agent/status.ts). */
-function guestError(operation: string, error: ServiceError): TapirError {
-  const field = (name: string): string | undefined => error.metadata.get(`tapir-${name}`)[0]?.toString();
-  const errno = field("errno");
-  return new TapirError({
-    code: error.code as Code,
-    operation: field("operation") ?? operation,
-    object: field("object") === undefined ? "the guest" : `${field("object")} in the guest`,
-    cause: error.details,
-    ...(errno !== undefined && isErrnoName(errno) ? { errno } : {}),
-  });
 }
 
 async function waitForReady(client: AgentClient, deadline: Deadline): Promise<void> {

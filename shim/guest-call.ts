@@ -1,0 +1,65 @@
+import { type CallOptions, type ClientUnaryCall, Metadata, type ServiceError } from "@grpc/grpc-js";
+import type { Deadline } from "../sys/deadline.ts";
+import { isErrnoName } from "../sys/errno.ts";
+import { TapirError } from "../sys/error.ts";
+import type { Code } from "../sys/status.ts";
+
+type UnaryMethod<Request, Response> = (
+  request: Request,
+  metadata: Metadata,
+  options: Partial<CallOptions>,
+  callback: (error: ServiceError | null, response: Response) => void,
+) => ClientUnaryCall;
+
+/** One question to the guest. Ends with the deadline, and with its signal. Every error is a TapirError. */
+export function unary<Request, Response>(
+  operation: string,
+  method: UnaryMethod<Request, Response>,
+  request: Request,
+  deadline: Deadline,
+): Promise<Response> {
+  const limit = { deadline: Date.now() + deadline.remainingMs() };
+  return call(operation, method, request, limit, deadline.signal);
+}
+
+/** As `unary`, for an answer that may take for ever: only `signal` ends the wait. */
+export function unaryUntil<Request, Response>(
+  operation: string,
+  method: UnaryMethod<Request, Response>,
+  request: Request,
+  signal: AbortSignal,
+): Promise<Response> {
+  return call(operation, method, request, {}, signal);
+}
+
+function call<Request, Response>(
+  operation: string,
+  method: UnaryMethod<Request, Response>,
+  request: Request,
+  options: Partial<CallOptions>,
+  signal: AbortSignal,
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    const cancel = (): void => running.cancel();
+    const running = method(request, new Metadata(), options, (error, response) => {
+      signal.removeEventListener("abort", cancel);
+      if (error === null) resolve(response);
+      else reject(signal.aborted ? signal.reason : guestError(operation, error));
+    });
+    if (signal.aborted) cancel();
+    else signal.addEventListener("abort", cancel, { once: true });
+  });
+}
+
+/** What the guest said, with its own operation, object and errno when it sent them (agent/status.ts). */
+export function guestError(operation: string, error: ServiceError): TapirError {
+  const field = (name: string): string | undefined => error.metadata.get(`tapir-${name}`)[0]?.toString();
+  const errno = field("errno");
+  return new TapirError({
+    code: error.code as Code,
+    operation: field("operation") ?? operation,
+    object: field("object") === undefined ? "the guest" : `${field("object")} in the guest`,
+    cause: error.details,
+    ...(errno !== undefined && isErrnoName(errno) ? { errno } : {}),
+  });
+}
