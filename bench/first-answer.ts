@@ -4,21 +4,28 @@ import { createInterface } from "node:readline";
 import type { Deadline } from "../sys/deadline.ts";
 import { inNetns } from "../sys/netns.ts";
 
-/** Seconds between two echo requests. */
-const INTERVAL = "0.005";
+/** Often enough to tell milliseconds, seldom enough not to be the load that is measured. */
+const USUAL_INTERVAL_MS = 5;
+
+export interface AnswerOptions {
+  /** Answers with another TTL are somebody else's. */
+  readonly ttl?: number | undefined;
+  /** Between two echo requests. */
+  readonly intervalMs?: number;
+}
 
 /**
- * The moment (of `performance.now()`) at which `address` answers with that TTL (undefined: any) in a network namespace. Asks from
- * now on, whether there is anybody yet or not.
+ * The moment (of `performance.now()`) at which `address` answers in a network namespace. Asks from now on, whether there is anybody
+ * yet or not.
  */
 export async function firstAnswer(
   netns: string,
   address: string,
-  ttl: number | undefined,
+  { ttl, intervalMs = USUAL_INTERVAL_MS }: AnswerOptions,
   deadline: Deadline,
 ): Promise<number> {
   const seconds = String(Math.max(1, Math.ceil(deadline.remainingMs() / 1000)));
-  const args = ["-n", "-i", INTERVAL, "-w", seconds, address];
+  const args = ["-n", "-i", String(intervalMs / 1000), "-w", seconds, address];
   const ping = inNetns(netns, () => spawn("ping", args, { stdio: ["ignore", "pipe", "ignore"] }));
   const ended = new Promise<void>((resolve) => ping.once("close", () => resolve()));
   const answer = ttl === undefined ? /ttl=/ : new RegExp(`ttl=${ttl}\\b`);

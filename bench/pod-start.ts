@@ -1,7 +1,6 @@
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { sandboxDirectory } from "../shim/state/directory.ts";
-import { TIMELINE_FILE, type TimelineStep } from "../shim/state/timeline.ts";
+import { readTimeline, type TimelineStep } from "../shim/state/timeline.ts";
 import type { Deadline } from "../sys/deadline.ts";
 import { type BenchNode, GUEST_TTL } from "./bench-node.ts";
 import { firstAnswer, watchAddresses } from "./first-answer.ts";
@@ -28,7 +27,7 @@ export async function startPod(
   answered.promise.catch(() => undefined);
   const ttl = runtime === "tapir" ? GUEST_TTL : undefined;
   const stopWatching = watchAddresses(addressStore(node), ({ address }) => {
-    firstAnswer(node.netns, address, ttl, deadline).then(answered.resolve, answered.reject);
+    firstAnswer(node.netns, address, { ttl }, deadline).then(answered.resolve, answered.reject);
   });
   try {
     const started = performance.now();
@@ -53,12 +52,7 @@ export function addressStore({ directory }: BenchNode): string {
 }
 
 function readSteps({ stateDirectory }: BenchNode, id: string, startedEpochMs: number): TimelineStep[] {
-  const path = join(sandboxDirectory(stateDirectory, "k8s.io", id), TIMELINE_FILE);
-  if (!existsSync(path)) return [];
-  const { originEpochMs, steps } = JSON.parse(readFileSync(path, "utf8")) as {
-    originEpochMs: number;
-    steps: TimelineStep[];
-  };
+  const { originEpochMs, steps } = readTimeline(sandboxDirectory(stateDirectory, "k8s.io", id));
   // The two clocks were read by different processes: a fraction of a millisecond.
   const before = originEpochMs - startedEpochMs;
   const shifted = steps.map(({ name, startMs, endMs }) => ({

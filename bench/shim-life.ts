@@ -14,13 +14,12 @@ const preload = (log: string): string => `process.on("exit", () => {
 });\n`;
 
 /** A directory with a shim that keeps account of its CPU time: put it first on containerd's PATH. */
-export interface AccountedShim {
+export interface AccountedShim extends Disposable {
   readonly directory: string;
   /** CPU milliseconds of each process that has ended, by command, in order; empties the account. */
   take(): readonly { readonly command: string; readonly cpuMs: number }[];
   /** CPU milliseconds of an empty program of the same Node under the same account. */
   emptyProgram(): Promise<number>;
-  dispose(): void;
 }
 
 export function accountedShim(): AccountedShim {
@@ -54,6 +53,6 @@ export function accountedShim(): AccountedShim {
       await once(spawn(process.execPath, args, { env: cleanEnvironment(), stdio: "ignore" }), "exit");
       return take()[0]?.cpuMs ?? Number.NaN;
     },
-    dispose: () => rmSync(directory, { recursive: true, force: true }),
+    [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),
   };
 }

@@ -10,7 +10,7 @@ import type { Arm } from "./measure.ts";
  * Two arms: the wall time of the shim's `start`, as containerd waits for it with every pod, and of an empty program of
  * the same Node. Neither needs a pod.
  */
-export function shimStartArms(): { arms: readonly Arm[]; dispose(): void } {
+export function shimStartArms(): Disposable & { readonly arms: readonly Arm[] } {
   const directory = mkdtempSync(join(tmpdir(), "tapir-bench-"));
   const shim = built(join(BUILT.shim, "containerd-shim-tapir-v2"));
   const env = { ...cleanEnvironment(), TAPIR_SOCKET_DIR: join(directory, "s") };
@@ -34,7 +34,7 @@ export function shimStartArms(): { arms: readonly Arm[]; dispose(): void } {
         run: async () => ({ wallMs: await wallMs(process.execPath, ["-e", "0"], { env }) }),
       },
     ],
-    dispose: () => rmSync(directory, { recursive: true, force: true }),
+    [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),
   };
 }
 

@@ -1,135 +1,162 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { table } from "../cli/table.ts";
+import { waterfall } from "../cli/waterfall.ts";
 import { step } from "../setup/step.ts";
-import { sandboxDirectory } from "../shim/state/directory.ts";
-import { TIMELINE_FILE, type TimelineStep } from "../shim/state/timeline.ts";
-import { type Deadline, deadlineIn } from "../sys/deadline.ts";
-import { startNode, type TestNode } from "../test/harness/node.ts";
-import { median } from "./median.ts";
+import type { TimelineStep } from "../shim/state/timeline.ts";
+import { deadlineIn } from "../sys/deadline.ts";
+import { type BenchNode, FACTORY, startBenchNode } from "./bench-node.ts";
+import { floorArm } from "./floor.ts";
+import { guestInstructions } from "./guest-instructions.ts";
+import { interleave, medianOf, minimumOf, type Outcome, valuesOf } from "./measure.ts";
+import { readRounds } from "./options.ts";
 import { writeResult } from "./results.ts";
+import { measureShimCost, type ShimCost } from "./shim-cost.ts";
+import { shimStartArms } from "./shim-start.ts";
+import { medianSteps, startArms, WAYS, type Way } from "./start-arms.ts";
 
 /**
- * `npm run bench:start [-- <runs>]`: where the time of one sandbox's start goes, and `crictl runp` under runc on the
- * same machine beside it. Medians; runc and tapir take turns, so that a busy machine slows both.
+ * `npm run bench:start [-- --rounds N]`: how long a pod takes until its guest answers on the pod's address, beside a bare
+ * restore of the same guest, beside runc, and beside an empty Node; and where the time goes.
  */
-const RUNS = Math.max(1, Number(process.argv[2] ?? 3) || 3);
-const RUN_DEADLINE_MS = 3 * 60_000;
+const rounds = readRounds(10);
+const BUDGET_MS = 3.5 * 60_000;
+const FIRST_MS = 180_000;
+const LIVES = 5;
+const PAIRS = 15;
+const COLUMNS = 110;
 
-interface Measurement {
-  readonly runpMs: number;
-  /** From the call of runp to the first answer on the pod's first address. */
-  readonly pingMs: number;
-  readonly steps: readonly TimelineStep[];
+async function benchPods(): Promise<{ outcome: Outcome; steps: Map<Way, (readonly TimelineStep[])[]> }> {
+  await using node = await startBenchNode();
+  const steps = new Map<Way, (readonly TimelineStep[])[]>();
+  using floor = await prepare(node);
+  const outcome = await interleave([floor, ...startArms(node, steps)], { rounds, budgetMs: BUDGET_MS });
+  return { outcome, steps };
 }
 
-async function measure(
-  node: TestNode,
-  runtime: string,
-  name: string,
-  deadline: Deadline,
-): Promise<Measurement> {
-  const started = performance.now();
-  const id = await node.crictl.runp(node.podConfig(name), runtime, deadline);
-  const runpMs = performance.now() - started;
-  const { addresses } = await node.crictl.inspectp(id, deadline);
-  const [address = ""] = addresses;
-  await node.ping(address, deadline);
-  const pingMs = performance.now() - started;
-  const steps = runtime === "tapir" ? readTimeline(node.stateDirectory, id) : [];
-  await node.crictl.stopp(id, deadline);
-  await node.crictl.rmp(id, deadline);
-  return { runpMs, pingMs, steps };
+/** The first pods make what later ones find: chains of iptables, the template. */
+async function prepare(node: BenchNode): Promise<ReturnType<typeof floorArm>> {
+  const deadline = deadlineIn(FIRST_MS, "start the first pods");
+  let arm: ReturnType<typeof floorArm> | undefined;
+  await step("first pods: one under runc, one that makes the template", async () => {
+    await node.crictl.runp(node.podConfig("first-runc"), "runc", deadline);
+    node.configure(FACTORY.warm);
+    await node.crictl.runp(node.podConfig("first"), "tapir", deadline);
+    const second = await node.crictl.runp(node.podConfig("second"), "tapir", deadline);
+    arm = floorArm(node.factory, second, node.directory);
+    await node.removePods(deadline);
+    return undefined;
+  });
+  if (arm === undefined) throw new Error("there is no floor");
+  return arm;
 }
 
-function readTimeline(stateDirectory: string, id: string): TimelineStep[] {
-  const path = join(sandboxDirectory(stateDirectory, "k8s.io", id), TIMELINE_FILE);
-  return (JSON.parse(readFileSync(path, "utf8")) as { steps: TimelineStep[] }).steps;
-}
-
-async function measureAll(node: TestNode): Promise<{ runc: Measurement[]; tapir: Measurement[] }> {
-  const runc: Measurement[] = [];
-  const tapir: Measurement[] = [];
-  const once = async (into: Measurement[], runtime: string, name: string): Promise<void> => {
-    await step(name, async () => {
-      const result = await measure(
-        node,
-        runtime,
-        name.replaceAll(" ", "-"),
-        deadlineIn(RUN_DEADLINE_MS, name),
-      );
-      into.push(result);
-      return `runp ${result.runpMs.toFixed(0)} ms`;
-    });
-  };
-  // The first pod of a node makes iptables chains and warms caches that every later one finds.
-  await once([], "runc", "warm up");
-  for (let run = 1; run <= RUNS; run++) {
-    await once(runc, "runc", `runc ${run} of ${RUNS}`);
-    await once(tapir, "tapir", `tapir ${run} of ${RUNS}`);
-  }
-  return { runc, tapir };
-}
-
-/** Median start and end of each step, in order of their starts. */
-function medianSteps(measurements: readonly Measurement[]): TimelineStep[] {
-  const names = [...new Set(measurements.flatMap(({ steps }) => steps.map(({ name }) => name)))];
-  return names
-    .map((name) => {
-      const same = measurements.flatMap(({ steps }) => steps.filter((one) => one.name === name));
-      const startMs = median(same.map((one) => one.startMs));
-      return { name, startMs, endMs: startMs + median(same.map((one) => one.endMs - one.startMs)) };
-    })
-    .toSorted((a, b) => a.startMs - b.startMs);
+async function benchShimStart(): Promise<Outcome> {
+  using shim = shimStartArms();
+  return interleave(shim.arms, { rounds: PAIRS, budgetMs: BUDGET_MS });
 }
 
 async function bench(): Promise<void> {
-  await using node = await startNode();
-  const { runc, tapir } = await measureAll(node);
-  const steps = medianSteps(tapir);
-  const totalMs = median(tapir.map((one) => Math.max(...one.steps.map(({ endMs }) => endMs))));
-  const runpMs = {
-    tapir: median(tapir.map((one) => one.runpMs)),
-    runc: median(runc.map((one) => one.runpMs)),
-  };
-  const pingMs = {
-    tapir: median(tapir.map((one) => one.pingMs)),
-    runc: median(runc.map((one) => one.pingMs)),
-  };
-
-  const ms = (value: number): string => value.toFixed(0).padStart(6);
-  const rows = steps.map(({ name, startMs, endMs }) => [name, ms(startMs), ms(endMs), ms(endMs - startMs)]);
-  rows.push(["total", ms(0), ms(totalMs), ms(totalMs)]);
-  process.stdout.write(`\n${table(["STEP", " START", "   END", "    MS"], rows)}\n`);
-  process.stdout.write(
-    table(
-      ["MEDIAN OF", "TAPIR MS", "RUNC MS", "RATIO"],
-      [
-        ["crictl runp", ...pair(runpMs)],
-        ["runp to first ping", ...pair(pingMs)],
-      ],
-    ),
-  );
-  const path = writeResult("start", {
-    phases_ms: {
-      ...Object.fromEntries(steps.map(({ name, startMs, endMs }) => [name, endMs - startMs])),
-      total: totalMs,
-      runp_cold: runpMs.tapir,
-      runp_runc: runpMs.runc,
-    },
-    ratios: {
-      runp_cold_over_runc: runpMs.tapir / runpMs.runc,
-      first_ping_cold_over_runc: pingMs.tapir / pingMs.runc,
-    },
-    runs: { runp_cold_ms: tapir.map((one) => one.runpMs), runp_runc_ms: runc.map((one) => one.runpMs) },
+  const start = await benchShimStart();
+  const { outcome, steps } = await benchPods();
+  let cost: ShimCost | undefined;
+  await step(`${LIVES} lives of a pod, with an account of the shim's CPU time`, async () => {
+    cost = await measureShimCost(LIVES);
+    return undefined;
   });
-  process.stdout.write(`\nwritten to ${path}\n`);
+  let instructions: Record<string, number> = {};
+  await step("instructions of the guest's way to a ready agent", async () => {
+    instructions = await guestInstructions(deadlineIn(FIRST_MS, "count the guest's instructions"));
+    return undefined;
+  });
+  if (cost !== undefined) report({ outcome, start, steps, cost, instructions });
 }
 
-const pair = ({ tapir, runc }: { tapir: number; runc: number }): string[] => [
-  tapir.toFixed(0),
-  runc.toFixed(0),
-  (tapir / runc).toFixed(1),
-];
+interface Findings {
+  readonly outcome: Outcome;
+  readonly start: Outcome;
+  readonly steps: ReadonlyMap<Way, (readonly TimelineStep[])[]>;
+  readonly cost: ShimCost;
+  readonly instructions: Record<string, number>;
+}
+
+function report({ outcome, start, steps, cost, instructions }: Findings): void {
+  const answered = (arm: string): number => medianOf(outcome, arm, "answeredMs");
+  const template = answered("template+warm");
+  const nodeMs = medianOf(start, "node -e 0", "wallMs");
+  const ratios = {
+    runp_template_over_cold: template / answered("cold"),
+    runp_template_over_floor: template / answered("floor"),
+    runp_template_over_runc: template / answered("runc"),
+    runp_hot_over_floor: answered("template+hot") / answered("floor"),
+    runp_cold_over_runc: answered("cold") / answered("runc"),
+    start_over_node: medianOf(start, "shim start", "startMs") / nodeMs,
+    delete_over_node: medianOf(start, "shim start", "deleteMs") / nodeMs,
+    shim_cpu_over_node: cost.overNode,
+  };
+  const ms = (value: number): string => value.toFixed(0).padStart(7);
+  const arms = ["floor", ...Object.keys(WAYS)];
+  const rows = arms.map((arm) => [
+    arm,
+    ms(answered(arm)),
+    ms(minimumOf(outcome, arm, "answeredMs")),
+    ms(medianOf(outcome, arm, "runpMs")),
+    (answered(arm) / answered("floor")).toFixed(2).padStart(7),
+  ]);
+  print(table(["ARM", " ANSWER", "    MIN", "   RUNP", "x FLOOR"], rows));
+  for (const [way, starts] of steps) {
+    if (way !== "runc") print(`${way}, medians\n${waterfall(medianSteps(starts), COLUMNS)}`);
+  }
+  print(
+    table(
+      ["RATIO", "        "],
+      Object.entries(ratios).map(([name, value]) => [name, value.toFixed(3).padStart(8)]),
+    ),
+  );
+  const processes = (cost.executed ?? []).slice(2);
+  print(
+    [
+      `shim's CPU ms: ${numbers(cost.cpuMs, 0)}`,
+      `executed on the start path besides the shim: ${processes.map(({ programs }) => programs.join(" -> ")).join("; ") || cost.reason}`,
+      `guest instructions, millions: ${numbers(instructions, 0)}`,
+      `failures: ${outcome.failures.length + start.failures.length}`,
+      ...outcome.failures,
+      ...start.failures,
+      "",
+    ].join("\n"),
+  );
+  const allSteps = [...steps].flatMap(([way, starts]) =>
+    medianSteps(starts).map((one): [string, number] => [`${way}: ${one.name}`, one.endMs - one.startMs]),
+  );
+  const path = writeResult("start", {
+    failures: outcome.failures.length + start.failures.length,
+    ratios,
+    phases_ms: {
+      ...Object.fromEntries(allSteps),
+      ...Object.fromEntries(arms.map((arm) => [`answered: ${arm}`, answered(arm)])),
+      ...Object.fromEntries(arms.slice(1).map((arm) => [`runp: ${arm}`, medianOf(outcome, arm, "runpMs")])),
+      runp_cold: medianOf(outcome, "cold", "runpMs"),
+      runp_runc: medianOf(outcome, "runc", "runpMs"),
+      shim_start: medianOf(start, "shim start", "startMs"),
+      node: nodeMs,
+    },
+    ...(cost.executed === undefined ? {} : { exec_count: processes.length }),
+    guest_instructions_millions: instructions,
+    table: { shim_cpu_ms: cost.cpuMs },
+    runs: {
+      ...Object.fromEntries(arms.map((arm) => [arm, valuesOf(outcome, arm, "answeredMs")])),
+      shim_start: valuesOf(start, "shim start", "startMs"),
+      node: valuesOf(start, "node -e 0", "wallMs"),
+    },
+  });
+  print(`written to ${join(path)}\n`);
+}
+
+const print = (text: string): void => void process.stdout.write(`\n${text}`);
+
+function numbers(values: Readonly<Record<string, number>>, digits: number): string {
+  return Object.entries(values)
+    .map(([name, value]) => `${name} ${value.toFixed(digits)}`)
+    .join(", ");
+}
 
 await bench();

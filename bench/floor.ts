@@ -1,0 +1,83 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
+import { WARM_MAC } from "../hypervisor/factory/key.ts";
+import { networkDevice } from "../hypervisor/qemu/devices.ts";
+import { closeAll } from "../sys/fdpass.ts";
+import { inFreshNetns } from "../sys/netns.ts";
+import { openTap } from "../sys/tap.ts";
+import type { Arm } from "./measure.ts";
+import { listProcesses } from "./pss.ts";
+
+/** What the floor's program is told. */
+export interface FloorOrder {
+  readonly argv: readonly string[];
+  readonly agentSocket: string;
+  /** Path of the saved devices. */
+  readonly state: string;
+  /** The NIC the guest was saved with. */
+  readonly device: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The arm that restores the guest that a running pod was restored from, by the command line of that pod's QEMU, with
+ * nothing else. Give it the pod's id; the pod may go afterwards.
+ */
+export function floorArm(store: string, podId: string, directory: string): Arm & Disposable {
+  const order = floorOrder(store, podId, directory);
+  const tapFds = inFreshNetns(() => openTap({ netns: "/proc/thread-self/ns/net", name: "tap0", queues: 1 }));
+  const program = join(import.meta.dirname, "floor-program.ts");
+  return {
+    name: "floor",
+    async run() {
+      const args = ["--no-warnings", program, JSON.stringify(order)];
+      const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe", ...tapFds] });
+      const said = async (stream: Readable | null): Promise<string> => (stream === null ? "" : text(stream));
+      const [out, complaint, [code]] = await Promise.all([
+        said(child.stdout),
+        said(child.stderr),
+        once(child, "exit"),
+      ]);
+      if (code !== 0) throw new Error(`cannot restore the bare guest: ${complaint.trim().slice(-1000)}`);
+      return { answeredMs: Number(out) };
+    },
+    [Symbol.dispose]: () => closeAll(tapFds),
+  };
+}
+
+function floorOrder(store: string, podId: string, directory: string): FloorOrder {
+  const name = `tapir-${podId}`;
+  const qemu = listProcesses().find(
+    ({ argv }) =>
+      argv.some((word) => word.includes("qemu-system")) && argv.some((word) => word.includes(name)),
+  );
+  if (qemu === undefined) throw new Error(`cannot find the QEMU of pod ${podId}`);
+  const template = join(store, readdirSync(store).find((one) => /^[0-9a-f]{32}$/.test(one)) ?? "");
+  const agentSocket = join(directory, "floor.sock");
+  return {
+    argv: bareArguments(qemu.argv, join(template, "memory"), agentSocket),
+    agentSocket,
+    state: join(template, "state"),
+    device: networkDevice({ id: "warm", netdev: "warm", mac: WARM_MAC, port: "rp0", queues: 1 }),
+  };
+}
+
+/** The pod's command line without what it inherited: no monitor, nobody at the console, the saved memory mapped privately. */
+export function bareArguments(argv: readonly string[], memory: string, agentSocket: string): string[] {
+  const own = argv.slice(argv.findIndex((word) => word.includes("qemu-system")) + 1);
+  const words = own.map((word) => {
+    if (/^socket,id=qmp,/.test(word)) return "null,id=qmp";
+    if (/^socket,id=console,/.test(word)) return "null,id=console,mux=on";
+    if (/^socket,id=agent,/.test(word)) return `socket,id=agent,path=${agentSocket},server=on,wait=off`;
+    if (/id=ram,/.test(word)) {
+      const size = /size=\w+/.exec(word)?.[0];
+      return `memory-backend-file,id=ram,${size},mem-path=${memory},share=off`;
+    }
+    return word;
+  });
+  // Running as soon as the state is there.
+  return words.filter((word) => word !== "-S");
+}

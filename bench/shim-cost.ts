@@ -1,0 +1,61 @@
+import { deadlineIn } from "../sys/deadline.ts";
+import { reasonOf } from "../sys/error.ts";
+import { FACTORY, startBenchNode } from "./bench-node.ts";
+import type { Executed } from "./executed.ts";
+import { median } from "./median.ts";
+import { removePod, startPod } from "./pod-start.ts";
+import { accountedShim } from "./shim-life.ts";
+import { traceShim } from "./trace-exec.ts";
+
+const POD_MS = 120_000;
+
+/** What the shim's own processes cost in a pod's life, restored from a template. */
+export interface ShimCost {
+  /** Medians of CPU milliseconds: start, serve, delete, and an empty program of the same Node (`node`). */
+  readonly cpuMs: Readonly<Record<string, number>>;
+  /** CPU of start, serve and delete together, over that of the empty program. */
+  readonly overNode: number;
+  /** What was executed below the shim's `start`; undefined, with the reason, where it could not be watched. */
+  readonly executed: readonly Executed[] | undefined;
+  readonly reason: string;
+}
+
+/** Lives of pods on a node of their own: each process of the shim says at its end what it used. */
+export async function measureShimCost(rounds: number): Promise<ShimCost> {
+  using shim = accountedShim();
+  await using node = await startBenchNode({ env: { PATH: `${shim.directory}:${process.env.PATH}` } });
+  node.configure(FACTORY.warm);
+  const live = async (name: string): Promise<void> => {
+    const deadline = deadlineIn(POD_MS, name);
+    const { id } = await startPod(node, "tapir", name, deadline);
+    await removePod(node, id, deadline);
+  };
+  // Builds the template.
+  await node.crictl.runp(node.podConfig("first"), "tapir", deadlineIn(POD_MS, "first pod"));
+  await node.removePods(deadlineIn(POD_MS, "remove the first pod"));
+
+  const found = new Map<string, number[]>();
+  const note = (command: string, cpuMs: number): void =>
+    void found.set(command, [...(found.get(command) ?? []), cpuMs]);
+  for (let round = 1; round <= rounds; round++) {
+    note("node", await shim.emptyProgram());
+    shim.take();
+    await live(`life-${round}`);
+    for (const { command, cpuMs } of shim.take()) note(command, cpuMs);
+  }
+  const cpuMs = Object.fromEntries([...found].map(([command, values]) => [command, median(values)]));
+  const {
+    start = Number.NaN,
+    serve = Number.NaN,
+    delete: undo = Number.NaN,
+    node: empty = Number.NaN,
+  } = cpuMs;
+  const cost = { cpuMs, overNode: (start + serve + undo) / empty };
+  try {
+    const daemon = node.containerd.identity().pid;
+    const executed = await traceShim(daemon, () => live("traced"), deadlineIn(POD_MS, "trace the shim"));
+    return { ...cost, executed, reason: "" };
+  } catch (error) {
+    return { ...cost, executed: undefined, reason: reasonOf(error) };
+  }
+}

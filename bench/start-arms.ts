@@ -1,0 +1,48 @@
+import type { TimelineStep } from "../shim/state/timeline.ts";
+import { deadlineIn } from "../sys/deadline.ts";
+import { type BenchNode, FACTORY } from "./bench-node.ts";
+import type { Arm } from "./measure.ts";
+import { median } from "./median.ts";
+import { removePod, startPod } from "./pod-start.ts";
+
+const RUN_MS = 120_000;
+
+/** The ways to start a pod, in the order of the tables. */
+export const WAYS = {
+  runc: { runtime: "runc", factory: [] },
+  cold: { runtime: "tapir", factory: [FACTORY.cold] },
+  "template+warm": { runtime: "tapir", factory: [FACTORY.warm] },
+  "template+hot": { runtime: "tapir", factory: [FACTORY.hot] },
+} as const satisfies Record<string, { runtime: "tapir" | "runc"; factory: readonly string[] }>;
+
+export type Way = keyof typeof WAYS;
+
+/** One arm for each way; `steps` collects what the shim says of each start. */
+export function startArms(node: BenchNode, steps: Map<Way, (readonly TimelineStep[])[]>): Arm[] {
+  return (Object.keys(WAYS) as Way[]).map((way) => ({
+    name: way,
+    run: async (round) => {
+      const { runtime, factory } = WAYS[way];
+      node.configure(...factory);
+      const name = `${way.replace("+", "-")}-${round}`;
+      const deadline = deadlineIn(RUN_MS, name);
+      const pod = await startPod(node, runtime, name, deadline);
+      steps.set(way, [...(steps.get(way) ?? []), pod.steps]);
+      await removePod(node, pod.id, deadline);
+      // Under runc the netns itself answers, long before the pod is there: the pod is up when runp returns.
+      return { answeredMs: runtime === "runc" ? pod.runpMs : pod.answeredMs, runpMs: pod.runpMs };
+    },
+  }));
+}
+
+/** Median beginning and length of each step, in order of their beginnings. */
+export function medianSteps(starts: readonly (readonly TimelineStep[])[]): TimelineStep[] {
+  const names = [...new Set(starts.flatMap((steps) => steps.map(({ name }) => name)))];
+  return names
+    .map((name) => {
+      const same = starts.flatMap((steps) => steps.filter((one) => one.name === name));
+      const startMs = median(same.map((one) => one.startMs));
+      return { name, startMs, endMs: startMs + median(same.map((one) => one.endMs - one.startMs)) };
+    })
+    .toSorted((a, b) => a.startMs - b.startMs);
+}
