@@ -18,7 +18,7 @@ const suiteNode = (type: string, state: string) => {
     Failure: { Message: "no socket\n" },
   });
 };
-const read = (...reports: object[]) => readGinkgoReport(JSON.stringify([{ SpecReports: reports }]));
+const read = (...reports: object[]) => readGinkgoReport(JSON.stringify([{ SpecReports: reports }])).specs;
 
 test("a spec has its whole name, its time and its reason", (t) => {
   t.deepEqual(read(it("well", "failed", { Failure: { Message: " Expected\n 1\n" } })), [
@@ -51,6 +51,8 @@ test("benchmarks are left out, and the suite's set-up unless it failed", (t) => 
   );
 });
 
-test("a report without specs is empty", (t) => {
-  t.deepEqual(readGinkgoReport('[{"SpecReports":null}]'), []);
+test("a report without specs is empty; a suite that broke off says why", (t) => {
+  t.deepEqual(readGinkgoReport('[{"SpecReports":null}]'), { specs: [], broken: "" });
+  const report = '[{"SpecReports":[],"SpecialSuiteFailureReasons":["Suite Timeout Elapsed"]}]';
+  t.is(readGinkgoReport(report).broken, "Suite Timeout Elapsed");
 });

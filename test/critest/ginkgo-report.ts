@@ -7,6 +7,12 @@ export interface SpecResult {
   readonly message: string;
 }
 
+export interface SuiteResult {
+  readonly specs: readonly SpecResult[];
+  /** Why the suite ended before its time: "Suite Timeout Elapsed". Empty when it did not. */
+  readonly broken: string;
+}
+
 /** The part of a spec in ginkgo 2's JSON report (types.SpecReport) that is read here. */
 interface SpecReport {
   readonly ContainerHierarchyTexts: readonly string[] | null;
@@ -18,20 +24,26 @@ interface SpecReport {
   readonly Failure?: { readonly Message?: string };
 }
 
+interface SuiteReport {
+  readonly SpecReports: readonly SpecReport[] | null;
+  readonly SpecialSuiteFailureReasons: readonly string[] | null;
+}
+
 const BENCHMARK = /\bbenchmark\b/;
 
 /**
  * Reads ginkgo's JSON report. Benchmarks, which the suite carries along and never runs, are left out. Whatever
  * neither passed nor was skipped failed: timed out, interrupted, panicked. So did the suite's own set-up, when it did.
  */
-export function readGinkgoReport(text: string): readonly SpecResult[] {
-  const suites = JSON.parse(text) as { readonly SpecReports: readonly SpecReport[] | null }[];
-  return suites
+export function readGinkgoReport(text: string): SuiteResult {
+  const suites = JSON.parse(text) as SuiteReport[];
+  const specs = suites
     .flatMap(({ SpecReports }) => SpecReports ?? [])
     .map(specResult)
     .filter(({ name, isSpec, state }) => (isSpec ? !BENCHMARK.test(name) : state === "failed"))
     .map(({ isSpec: _, ...result }) => result)
     .sort((left, right) => left.name.localeCompare(right.name));
+  return { specs, broken: suites.flatMap((suite) => suite.SpecialSuiteFailureReasons ?? []).join(", ") };
 }
 
 function specResult(spec: SpecReport): SpecResult & { isSpec: boolean } {

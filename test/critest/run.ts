@@ -7,7 +7,7 @@ import { reasonOf } from "../../sys/error.ts";
 import { startNode, type TestNode } from "../harness/node.ts";
 import { runOk } from "../harness/run.ts";
 import { compare, tally } from "./comparison.ts";
-import { readGinkgoReport, type SpecResult } from "./ginkgo-report.ts";
+import { readGinkgoReport, type SpecResult, type SuiteResult } from "./ginkgo-report.ts";
 import { critestImages } from "./images.ts";
 import { renderComparison, renderFailures, renderTable } from "./render.ts";
 import { removeSegments, segments } from "./shared-memory.ts";
@@ -52,7 +52,7 @@ function readOptions(): Options {
 async function main(): Promise<void> {
   const options = readOptions();
   const skips = readSkips(readFileSync(SKIPS, "utf8"), "skip.txt");
-  const results = new Map<string, readonly SpecResult[]>();
+  const results = new Map<string, SuiteResult>();
   const before = segments();
   try {
     await using node = await startNode();
@@ -79,7 +79,7 @@ async function runHandler(
   handler: string,
   { processes, focus, minutes }: Options,
   skips: readonly Skip[],
-): Promise<readonly SpecResult[]> {
+): Promise<SuiteResult> {
   const started = performance.now();
   const done = { passed: 0, failed: 0 };
   const show = (): void => {
@@ -108,14 +108,10 @@ async function runHandler(
 }
 
 /** Prints what was run, compares it with the yardstick, and keeps the counts of a whole run. */
-function report(
-  run: ReadonlyMap<string, readonly SpecResult[]>,
-  { focus }: Options,
-  skips: readonly Skip[],
-): void {
+function report(run: ReadonlyMap<string, SuiteResult>, { focus }: Options, skips: readonly Skip[]): void {
   const results = new Map<string, readonly SpecResult[]>();
   for (const handler of HANDLERS) {
-    const specs = run.get(handler) ?? lastRun(handler);
+    const specs = run.get(handler)?.specs ?? lastRun(handler);
     const inFocus = specs?.filter(({ name }) => focus === undefined || new RegExp(focus).test(name));
     if (inFocus !== undefined) results.set(handler, inFocus);
   }
@@ -124,8 +120,11 @@ function report(
     writeFileSync(RESULTS, `${JSON.stringify(tallies, null, 2)}\n`);
   }
   process.stdout.write(renderTable(results));
-  for (const handler of run.keys()) {
+  for (const [handler, { broken }] of run) {
     process.stdout.write(renderFailures(handler, results.get(handler) ?? [], logOf(handler)));
+    if (broken === "") continue;
+    process.stdout.write(`the run with ${handler} is not complete: ${broken}\n`);
+    process.exitCode = 1;
   }
   const yardstick = results.get(YARDSTICK);
   for (const [handler, specs] of results) {
@@ -139,9 +138,12 @@ function report(
   if (stale.length > 0) process.exitCode = 1;
 }
 
+/** Of the last whole run, unless it broke off. */
 function lastRun(handler: string): readonly SpecResult[] | undefined {
   const path = reportOf(handler);
-  return existsSync(path) ? readGinkgoReport(readFileSync(path, "utf8")) : undefined;
+  if (!existsSync(path)) return undefined;
+  const { specs, broken } = readGinkgoReport(readFileSync(path, "utf8"));
+  return broken === "" ? specs : undefined;
 }
 
 try {

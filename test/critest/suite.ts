@@ -8,7 +8,7 @@ import { inNetns } from "../../sys/netns.ts";
 import { Code } from "../../sys/status.ts";
 import type { TestNode } from "../harness/node.ts";
 import { built, PROJECT } from "../harness/project.ts";
-import { readGinkgoReport, type SpecResult } from "./ginkgo-report.ts";
+import { readGinkgoReport, type SuiteResult } from "./ginkgo-report.ts";
 import { CHOSEN_IMAGES } from "./images.ts";
 import type { Skip } from "./skip-list.ts";
 
@@ -38,7 +38,7 @@ export function reportOf(handler: string, focus?: string): string {
 export const logOf = (handler: string): string => join(PROJECT, "build/logs", `critest-${handler}.log`);
 
 /** Runs critest with a runtime handler to its end. Specs that fail are a result; no report is an error. */
-export async function runSuite(run: SuiteRun): Promise<readonly SpecResult[]> {
+export async function runSuite(run: SuiteRun): Promise<SuiteResult> {
   const { handler, focus, deadline } = run;
   const report = reportOf(handler, focus);
   rmSync(report, { force: true });
