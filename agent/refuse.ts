@@ -9,12 +9,15 @@ import type {
   NextHop,
   PingRequest,
   Route,
+  Rule,
   UpdateInterfaceRequest,
   UpdateRoutesRequest,
+  UpdateRulesRequest,
 } from "../proto/gen/tapir/agent/v1/agent.ts";
 import { TapirError } from "../sys/error.ts";
+import { INTERFACE_SYSCTLS } from "../sys/interface-sysctl.ts";
 import { familyOfText, parseCidr, parseIp } from "../sys/netlink/address-text.ts";
-import { RT_TABLE, RTN } from "../sys/netlink/records.ts";
+import { FR_ACT, RT_TABLE, RTN } from "../sys/netlink/records.ts";
 import { Code } from "../sys/status.ts";
 
 /**
@@ -25,6 +28,7 @@ const LIMIT = {
   interfaces: 64,
   addresses: 256,
   routes: 4096,
+  rules: 1024,
   neighbors: 4096,
   nextHops: 64,
   metrics: 16,
@@ -39,6 +43,7 @@ const LIMIT = {
   txQueueLength: 1 << 20,
 } as const;
 
+const RULE_ACTIONS: readonly number[] = Object.values(FR_ACT);
 /** Types of routes that lead nowhere. */
 const DISCARDING: readonly number[] = [RTN.BLACKHOLE, RTN.UNREACHABLE, RTN.PROHIBIT, RTN.THROW];
 
@@ -70,6 +75,7 @@ export function refuseCreateSandbox(request: CreateSandboxRequest): void {
     interfaces.map((one) => one.mac),
   );
   refuseRoutes({ routes });
+  refuseRules(request);
   refuseNeighbors({ neighbors });
 }
 
@@ -89,6 +95,11 @@ export function refuseRoutes({ routes }: UpdateRoutesRequest): void {
   for (const route of routes) refuseRoute(route);
 }
 
+export function refuseRules({ rules }: Pick<UpdateRulesRequest, "rules">): void {
+  tooMany("rules", rules, LIMIT.rules);
+  for (const rule of rules) refuseRule(rule);
+}
+
 export function refuseNeighbors({ neighbors }: AddARPNeighborsRequest): void {
   tooMany("neighbours", neighbors, LIMIT.neighbors);
   for (const neighbor of neighbors) refuseNeighbor(neighbor);
@@ -103,6 +114,12 @@ function refuseInterface(wanted: Interface): void {
   outside("tx queue length", wanted.txQueueLength, { min: 0, max: LIMIT.txQueueLength });
   tooMany("addresses", wanted.addresses, LIMIT.addresses);
   for (const address of wanted.addresses) refuseAddress(address);
+  for (const [key, value] of Object.entries(wanted.sysctls)) refuseSysctl(key, value);
+}
+
+function refuseSysctl(key: string, value: string): void {
+  when(!INTERFACE_SYSCTLS.has(key), "interface setting", key, "it is none of sys/interface-sysctl.ts");
+  when(!/^-?\d{1,10}$/.test(value), `value of ${key}`, value, "a whole number");
 }
 
 function refuseAddress({ address, prefixLength, peer, broadcast, scope, label }: InterfaceAddress): void {
@@ -117,12 +134,9 @@ function refuseAddress({ address, prefixLength, peer, broadcast, scope, label }:
 
 function refuseRoute(route: Route): void {
   const { destination, family, gateway, device, source, table, type } = route;
-  const bits = family === 4 ? 32 : 128;
   when(family !== 4 && family !== 6, "route family", String(family), "4 or 6");
-  const { bytes, prefixLength } = parsed("route destination", destination, () => parseCidr(destination));
-  when(!destination.includes("/"), "route destination", destination, "it has no prefix length");
-  when(bytes.length * 8 !== bits, "route destination", destination, `it is not IPv${family}`);
-  when(hasHostBits(bytes, prefixLength), "route destination", destination, "it has bits behind its prefix");
+  refusePrefix("route destination", destination, family);
+  outside("route tos", route.tos, { min: 0, max: family === 4 ? 255 : 0 });
   if (gateway !== "") refuseGateway(gateway, family);
   if (source !== "")
     when(refuseIp("route source", source) !== family, "route source", source, `it is not IPv${family}`);
@@ -151,6 +165,24 @@ function refuseRoute(route: Route): void {
   const metrics = Object.keys(route.metrics);
   tooMany("route metrics", metrics, LIMIT.metrics);
   for (const metric of metrics) outside("route metric number", Number(metric), { min: 1, max: 17 });
+}
+
+function refuseRule(rule: Rule): void {
+  const { family, source, destination, inputInterface, outputInterface } = rule;
+  when(family !== 4 && family !== 6, "rule family", String(family), "4 or 6");
+  if (source !== "") refusePrefix("rule source", source, family);
+  if (destination !== "") refusePrefix("rule destination", destination, family);
+  if (inputInterface !== "") refuseName(inputInterface);
+  if (outputInterface !== "") refuseName(outputInterface);
+  outside("rule tos", rule.tos, { min: 0, max: 255 });
+  when(!RULE_ACTIONS.includes(rule.action), "rule action", String(rule.action), "1, 2, 3, 6, 7 or 8");
+  outside("rule protocol", rule.protocol, { min: 0, max: 255 });
+  outside("rule ip protocol", rule.ipProtocol, { min: 0, max: 255 });
+  for (const ports of [rule.sourcePorts, rule.destinationPorts]) {
+    if (ports === undefined) continue;
+    outside("rule port", ports.start, { min: 1, max: 65_535 });
+    outside("rule port", ports.end, { min: ports.start, max: 65_535 });
+  }
 }
 
 function refuseNextHop({ gateway, device, weight }: NextHop, family: number): void {
@@ -217,6 +249,13 @@ function refuseDns({ servers, searches, options }: DnsConfiguration): void {
 
 function refuseLinkTimeout(milliseconds: number): void {
   outside("link timeout in ms", milliseconds, { min: 0, max: LIMIT.linkTimeoutMilliseconds });
+}
+
+function refusePrefix(what: string, text: string, family: number): void {
+  const { bytes, prefixLength } = parsed(what, text, () => parseCidr(text));
+  when(!text.includes("/"), what, text, "it has no prefix length");
+  when(bytes.length !== (family === 4 ? 4 : 16), what, text, `it is not IPv${family}`);
+  when(hasHostBits(bytes, prefixLength), what, text, "it has bits behind its prefix");
 }
 
 function refuseIp(what: string, text: string): 4 | 6 {

@@ -5,10 +5,11 @@ import type { Link } from "../sys/netlink/records.ts";
 import { Code } from "../sys/status.ts";
 import { createCompiler } from "./compiler.ts";
 import { milestones } from "./milestones.ts";
-import { applyInterfaces, clearInterfaces, isWanted, listInterfaces } from "./network/interface.ts";
+import { applyInterfaces, clearInterfaces, isWanted, readInterfaces } from "./network/interface.ts";
 import { applyNeighbors } from "./network/neighbor.ts";
 import type { Network } from "./network/network.ts";
 import { applyRoutes } from "./network/route.ts";
+import { applyRules } from "./network/rule.ts";
 
 /** The guest as the service sees it; tests give one that is none. */
 export interface Guest {
@@ -41,7 +42,7 @@ export function newSandbox(guest: Guest): Sandbox {
   const compiler = createCompiler();
   return {
     async create(request, arrived, deadline) {
-      const { sandboxId, interfaces, routes, neighbors } = request;
+      const { sandboxId, interfaces, routes, rules, neighbors } = request;
       // The same pod again is a host that did not get the answer.
       if (owner !== undefined && owner !== sandboxId) throw alreadyOwned(sandboxId, owner);
       owner = sandboxId;
@@ -54,10 +55,12 @@ export function newSandbox(guest: Guest): Sandbox {
       // A gateway may be reachable by its permanent entry only.
       await applyNeighbors(network, neighbors, deadline);
       await applyRoutes(network, routes, deadline);
-      return { interfaces: await listInterfaces(network, deadline), milestones: milestones() };
+      await applyRules(network, rules, deadline);
+      return { interfaces: await readInterfaces(network, deadline), milestones: milestones() };
     },
     async destroy(deadline) {
       compiler.cancel();
+      await applyRules(network, [], deadline);
       await applyRoutes(network, [], deadline);
       await applyNeighbors(network, [], deadline);
       await clearInterfaces(network, () => true, deadline);

@@ -5,17 +5,20 @@ import type {
   UpdateInterfaceResponse,
 } from "../proto/gen/tapir/agent/v1/agent.ts";
 import { systemError } from "../sys/error.ts";
+import { listRules } from "../sys/netlink/rule.ts";
 import { guestDetails } from "./details.ts";
 import { log } from "./log.ts";
 import { applyInterfaces, listInterfaces } from "./network/interface.ts";
 import { addNeighbors, listNeighbors } from "./network/neighbor.ts";
 import { applyRoutes, listRoutes } from "./network/route.ts";
+import { applyRules } from "./network/rule.ts";
 import { ping } from "./ping.ts";
 import {
   refuseCreateSandbox,
   refuseNeighbors,
   refusePing,
   refuseRoutes,
+  refuseRules,
   refuseUpdateInterface,
 } from "./refuse.ts";
 import { type Guest, linkDeadline, newSandbox } from "./sandbox.ts";
@@ -71,6 +74,14 @@ export function createService(guest: Guest): AgentServer {
         return { routes: await listRoutes(network, deadline) };
       }),
     ),
+    updateRules: unary(
+      "update rules",
+      changing(async (request, { deadline }) => {
+        refuseRules(request);
+        await applyRules(network, request.rules, deadline);
+        return { rules: await listRules(network.socket, deadline) };
+      }),
+    ),
     addArpNeighbors: unary(
       "add neighbours",
       changing(async (request, { deadline }) => {
@@ -85,6 +96,9 @@ export function createService(guest: Guest): AgentServer {
     })),
     listRoutes: unary("list routes", async (_, { deadline }) => ({
       routes: await listRoutes(network, deadline),
+    })),
+    listRules: unary("list rules", async (_, { deadline }) => ({
+      rules: await listRules(network.socket, deadline),
     })),
     listNeighbors: unary("list neighbours", async (_, { deadline }) => ({
       neighbors: await listNeighbors(network, deadline),

@@ -3,6 +3,7 @@ import type {
   Interface,
   Neighbor,
   Route,
+  Rule,
 } from "../proto/gen/tapir/agent/v1/agent.ts";
 import { ManagementDefinition } from "../proto/gen/tapir/management/v1/management.ts";
 import { managementSocket } from "../shim/state/directory.ts";
@@ -14,6 +15,7 @@ export interface GuestView {
   readonly details: GetGuestDetailsResponse;
   readonly interfaces: readonly Interface[];
   readonly routes: readonly Route[];
+  readonly rules: readonly Rule[];
   readonly neighbors: readonly Neighbor[];
 }
 
@@ -23,13 +25,14 @@ const TIMEOUT_MS = 20_000;
 /** Asks the guest of the sandbox in `directory` what it is and has, through its shim. */
 export async function askGuest(directory: string): Promise<GuestView> {
   using connection = await connectManagement(directory);
-  const [details, { interfaces }, { routes }, { neighbors }] = await Promise.all([
+  const [details, { interfaces }, { routes }, { rules }, { neighbors }] = await Promise.all([
     connection.call(methods.getGuestDetails, {}),
     connection.call(methods.listInterfaces, {}),
     connection.call(methods.listRoutes, {}),
+    connection.call(methods.listRules, {}),
     connection.call(methods.listNeighbors, {}),
   ]);
-  return { details, interfaces, routes, neighbors };
+  return { details, interfaces, routes, rules, neighbors };
 }
 
 /** Pings `address` from the guest; milliseconds of the first answer's round trip. */

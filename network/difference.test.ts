@@ -10,6 +10,7 @@ const address = {
   scope: 0,
   flags: 0,
   label: "eth0",
+  routeMetric: 0,
 };
 const nic: GuestInterface = {
   name: "eth0",
@@ -22,6 +23,7 @@ const nic: GuestInterface = {
   allMulticast: false,
   multicast: true,
   txQueueLength: 1000,
+  sysctls: {},
 };
 const route: GuestRoute = {
   destination: "0.0.0.0/0",
@@ -39,9 +41,10 @@ const route: GuestRoute = {
   metrics: {},
   nextHops: [],
   preference: 0,
+  tos: 0,
 };
 const neighbor = { device: "eth0", address: "10.88.0.1", mac: "02:00:00:00:00:02", state: 0x80, flags: 0 };
-const network: GuestNetwork = { interfaces: [nic], routes: [route], neighbors: [neighbor] };
+const network: GuestNetwork = { interfaces: [nic], routes: [route], rules: [], neighbors: [neighbor] };
 
 test("equal networks differ in nothing, whatever the guest's kernel added", (t) => {
   const connected = { ...route, destination: "10.88.0.0/16", gateway: "", protocol: 2 };
@@ -54,6 +57,7 @@ test("a field, an address, a route and a neighbour that differ are named", (t) =
   const actual: GuestNetwork = {
     interfaces: [{ ...nic, mtu: 1400, addresses: [{ ...address, address: "10.88.0.3" }] }],
     routes: [{ ...route, gateway: "10.88.0.9" }],
+    rules: [],
     neighbors: [{ ...neighbor, mac: "02:00:00:00:00:03" }],
   };
   t.deepEqual(networkDifference(network, actual), [

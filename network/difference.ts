@@ -5,7 +5,9 @@ import type {
   GuestNeighbor,
   GuestNetwork,
   GuestRoute,
+  GuestRule,
 } from "./guest-network.ts";
+import { planRules } from "./guest-rule.ts";
 
 /**
  * What differs between the network a guest should have and the one it says it has, a line each; empty when they are
@@ -14,7 +16,8 @@ import type {
 export function networkDifference(wanted: GuestNetwork, actual: GuestNetwork): string[] {
   return [
     ...compareSets("interface", wanted.interfaces, actual.interfaces, (nic) => nic.mac, compareInterface),
-    ...compareSets("route", wanted.routes, actual.routes.filter(isConfigured), routeKey, compareFields),
+    ...compareSets("route", wanted.routes, configured(actual.routes, wanted.routes), routeKey, compareFields),
+    ...compareSets("rule", wanted.rules, planRules(actual.rules), ruleText, () => []),
     ...compareSets(
       "neighbour",
       wanted.neighbors.filter(isPermanent),
@@ -26,16 +29,35 @@ export function networkDifference(wanted: GuestNetwork, actual: GuestNetwork): s
   ];
 }
 
-const isConfigured = ({ protocol }: GuestRoute): boolean => protocol !== RTPROT.KERNEL;
+/** Without those that the guest's kernel makes with an address; what it learned from a router counts where it is wanted. */
+function configured(routes: readonly GuestRoute[], wanted: readonly GuestRoute[]): GuestRoute[] {
+  const keys = new Set(wanted.map(routeKey));
+  return routes.filter((route) =>
+    route.protocol === RTPROT.RA ? keys.has(routeKey(route)) : route.protocol !== RTPROT.KERNEL,
+  );
+}
+
 const isPermanent = ({ state }: GuestNeighbor): boolean => (state & NUD.PERMANENT) !== 0;
 
 const addressKey = ({ address, prefixLength }: GuestAddress): string => `${address}/${prefixLength}`;
 const neighborKey = ({ address, device }: GuestNeighbor): string => `${address} dev ${device}`;
 
-function routeKey({ destination, table, metric, gateway, device, type }: GuestRoute): string {
+function routeKey({ destination, table, metric, gateway, device, type, tos }: GuestRoute): string {
   const via = gateway === "" ? "" : ` via ${gateway}`;
   const dev = device === "" ? "" : ` dev ${device}`;
-  return `${destination}${via}${dev} metric ${metric} table ${table} type ${type}`;
+  const forTos = tos === 0 ? "" : ` tos ${tos}`;
+  return `${destination}${via}${dev}${forTos} metric ${metric} table ${table} type ${type}`;
+}
+
+/** What the rule says, without what it does not say. */
+function ruleText(rule: GuestRule): string {
+  const said = Object.entries(rule).filter(
+    ([, value]) => value !== "" && value !== 0 && value !== false && value !== undefined,
+  );
+  return said
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([field, value]) => `${field} ${typeof value === "object" ? `${value.start}-${value.end}` : value}`)
+    .join(" ");
 }
 
 /** An entry that was learned may be learned anew: what counts is that it is there, with the same MAC. */
@@ -47,12 +69,21 @@ function missingNeighbors(wanted: readonly GuestNeighbor[], actual: readonly Gue
 }
 
 function compareInterface(what: string, wanted: GuestInterface, actual: GuestInterface): string[] {
-  const { addresses: wantedAddresses, ...wantedFields } = wanted;
-  const { addresses: actualAddresses, ...actualFields } = actual;
+  const { addresses: wantedAddresses, sysctls: wantedSysctls, ...wantedFields } = wanted;
+  const { addresses: actualAddresses, sysctls: actualSysctls, ...actualFields } = actual;
   return [
     ...compareFields(what, wantedFields, actualFields),
+    ...compareSysctls(what, wantedSysctls, actualSysctls),
     ...compareSets(`${what}: address`, wantedAddresses, actualAddresses, addressKey, compareFields),
   ];
+}
+
+type Sysctls = GuestInterface["sysctls"];
+
+function compareSysctls(what: string, wanted: Sysctls, actual: Sysctls): string[] {
+  return [...new Set([...Object.keys(wanted), ...Object.keys(actual)])]
+    .filter((key) => wanted[key] !== actual[key])
+    .map((key) => `${what}: ${key} is ${actual[key] ?? "its own"}, want ${wanted[key] ?? "its own"}`);
 }
 
 function compareSets<Item>(

@@ -1,13 +1,22 @@
 import { basename } from "node:path";
 import type { Deadline } from "../sys/deadline.ts";
 import { TapirError, wrapError } from "../sys/error.ts";
+import { readInterfaceSysctls } from "../sys/interface-sysctl.ts";
 import { listAddresses } from "../sys/netlink/address.ts";
 import { listLinks } from "../sys/netlink/link.ts";
 import { listNeighbors } from "../sys/netlink/neighbor.ts";
-import { type Address, IFF, type Link, type Neighbor, type Route } from "../sys/netlink/records.ts";
+import {
+  type Address,
+  IFF,
+  type Link,
+  type Neighbor,
+  type Route,
+  type Rule,
+} from "../sys/netlink/records.ts";
 import { listRoutes } from "../sys/netlink/route.ts";
+import { listRules } from "../sys/netlink/rule.ts";
 import { openRoute } from "../sys/netlink/socket.ts";
-import { isOwnNetns, netnsInode } from "../sys/netns.ts";
+import { inNetns, isOwnNetns, netnsInode } from "../sys/netns.ts";
 import { Code } from "../sys/status.ts";
 
 /** What CNI left in a pod's network namespace: the kernel's records, nothing chosen or changed yet. */
@@ -21,12 +30,16 @@ export interface DiscoveredNetwork {
   readonly loopbackIndex: number;
   /** Every table, both families, in the kernel's order. */
   readonly routes: readonly Route[];
+  /** Both families', in the order in which the kernel asks them. */
+  readonly rules: readonly Rule[];
 }
 
 export interface DiscoveredLink {
   readonly link: Link;
   readonly addresses: readonly Address[];
   readonly neighbors: readonly Neighbor[];
+  /** Settings that a fresh NIC of the guest would not have, by their key in sys/interface-sysctl.ts. */
+  readonly sysctls: Readonly<Record<string, string>>;
 }
 
 /** Reads the namespace at `netns`; changes nothing. Refuses the node's own namespace. */
@@ -37,17 +50,22 @@ export async function discover(netns: string, deadline: Deadline): Promise<Disco
     const links = await listLinks(socket, deadline);
     const addresses = await listAddresses(socket, deadline);
     const routes = await listRoutes(socket, deadline);
+    const rules = await listRules(socket, deadline);
     const neighbors = await listNeighbors(socket, deadline);
+    const nics = links.filter(isNoLoopback);
+    const sysctls = inNetns(netns, () => nics.map(({ name }) => readInterfaceSysctls(name)));
     return {
       netns,
       netnsInode: netnsInode(netns),
-      links: links.filter(isNoLoopback).map((link) => ({
+      links: nics.map((link, at) => ({
         link,
         addresses: addresses.filter(({ index }) => index === link.index),
         neighbors: neighbors.filter(({ index }) => index === link.index),
+        sysctls: sysctls[at] ?? {},
       })),
       loopbackIndex: links.find((link) => !isNoLoopback(link))?.index ?? 0,
       routes,
+      rules,
     };
   } catch (error) {
     throw wrapError(error, { operation: "discover", object: `network of netns ${basename(netns)}` });

@@ -4,10 +4,14 @@ import type { DiscoveredLink } from "./discover.ts";
 import type { GuestAddress, GuestInterface } from "./guest-network.ts";
 
 /** What an address means; the other flags say how far the kernel is with it (tentative, permanent, ...). */
-const KEPT_FLAGS = IFA_F.HOMEADDRESS | IFA_F.MANAGETEMPADDR | IFA_F.NOPREFIXROUTE | IFA_F.MCAUTOJOIN;
+const KEPT_FLAGS =
+  IFA_F.HOMEADDRESS | IFA_F.DEPRECATED | IFA_F.MANAGETEMPADDR | IFA_F.NOPREFIXROUTE | IFA_F.MCAUTOJOIN;
 
 /** The link as the guest's NIC; `routes` are those of its namespace. Pure. */
-export function planInterface({ link, addresses }: DiscoveredLink, routes: readonly Route[]): GuestInterface {
+export function planInterface(
+  { link, addresses, sysctls }: DiscoveredLink,
+  routes: readonly Route[],
+): GuestInterface {
   const has = (flag: number): boolean => (link.flags & flag) !== 0;
   const up = has(IFF.UP);
   return {
@@ -23,6 +27,7 @@ export function planInterface({ link, addresses }: DiscoveredLink, routes: reado
     allMulticast: has(IFF.ALLMULTI),
     multicast: has(IFF.MULTICAST),
     txQueueLength: link.txQueueLength,
+    sysctls: { ...sysctls },
   };
 }
 
@@ -69,5 +74,6 @@ function planAddress(address: Address, withoutPrefixRoute: boolean): GuestAddres
     scope: address.scope,
     flags: (address.flags & KEPT_FLAGS) | (withoutPrefixRoute ? IFA_F.NOPREFIXROUTE : 0),
     label: address.label ?? "",
+    routeMetric: address.routeMetric,
   };
 }

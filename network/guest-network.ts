@@ -1,11 +1,15 @@
+import type { Rule } from "../sys/netlink/records.ts";
+
 /**
- * The network as the guest is to have it. Field for field the messages Interface, Route and Neighbor of
+ * The network as the guest is to have it. Field for field the messages Interface, Route, Rule and Neighbor of
  * proto/tapir/agent/v1/agent.proto, so that they go to the agent as they are: "" and 0 say "not set".
  */
 export interface GuestNetwork {
   interfaces: GuestInterface[];
   /** In the order in which they can be added. */
   routes: GuestRoute[];
+  /** Of a family without any the guest has its kernel's own. */
+  rules: GuestRule[];
   neighbors: GuestNeighbor[];
 }
 
@@ -20,6 +24,8 @@ export interface GuestInterface {
   allMulticast: boolean;
   multicast: boolean;
   txQueueLength: number;
+  /** Settings that are not the guest's own, by their key in sys/interface-sysctl.ts. */
+  sysctls: { [key: string]: string };
   /** MAC by which the guest knows the NIC, when that is not `mac`. */
   hardwareMac?: string | undefined;
 }
@@ -32,6 +38,7 @@ export interface GuestAddress {
   scope: number;
   flags: number;
   label: string;
+  routeMetric: number;
 }
 
 export interface GuestRoute {
@@ -50,6 +57,7 @@ export interface GuestRoute {
   metrics: { [type: number]: number };
   nextHops: GuestNextHop[];
   preference: number;
+  tos: number;
 }
 
 export interface GuestNextHop {
@@ -65,4 +73,9 @@ export interface GuestNeighbor {
   mac: string;
   state: number;
   flags: number;
+}
+
+/** As the kernel has it. */
+export interface GuestRule extends Omit<Rule, "family"> {
+  readonly family: number;
 }

@@ -34,6 +34,7 @@ const address = (text: string, more: Partial<Address> = {}): Address => {
     scope: 0,
     flags: 0x80,
     label: six ? undefined : "eth0",
+    routeMetric: 0,
     ...more,
   };
 };
@@ -53,6 +54,7 @@ const route = (destination: string, more: Partial<Route> = {}): Route => ({
   metrics: {},
   nextHops: [],
   preference: undefined,
+  tos: 0,
   ...more,
 });
 
@@ -87,7 +89,9 @@ function found({
       link: one,
       addresses: addresses.filter(({ index }) => index === one.index),
       neighbors: neighbors.filter(({ index }) => index === one.index),
+      sysctls: {},
     })),
+    rules: [],
     routes,
   };
 }
@@ -114,6 +118,7 @@ test("the NIC is the link: name, MAC, MTU, flags, queue length", (t) => {
       allMulticast: true,
       multicast: true,
       txQueueLength: 7,
+      sysctls: {},
     },
   ]);
 });
@@ -130,7 +135,7 @@ test("dual stack: every address, link-local too, with scope, peer, broadcast and
       route(one, { protocol: 2 }),
     ),
   });
-  const none = { peer: "", broadcast: "", flags: 0, label: "" };
+  const none = { peer: "", broadcast: "", flags: 0, label: "", routeMetric: 0 };
   t.deepEqual(interfaces[0]?.addresses, [
     { ...none, address: "10.1.2.3", prefixLength: 24, broadcast: "10.1.2.255", scope: 0, label: "eth0" },
     { ...none, address: "10.1.3.3", prefixLength: 32, peer: "10.1.3.9", scope: 253, label: "eth0:1" },
@@ -225,5 +230,5 @@ test("no NIC planned, nothing for the guest", (t) => {
     addresses: [address("10.1.2.3")],
     routes: [route("0.0.0.0/0", { gateway: "10.1.2.1" })],
   });
-  t.deepEqual(planGuest(network, []), { interfaces: [], routes: [], neighbors: [] });
+  t.deepEqual(planGuest(network, []), { interfaces: [], routes: [], rules: [], neighbors: [] });
 });

@@ -3,6 +3,7 @@ import { planInterface } from "./guest-interface.ts";
 import { planNeighbors } from "./guest-neighbor.ts";
 import type { GuestNetwork } from "./guest-network.ts";
 import { planRoutes } from "./guest-route.ts";
+import { planRules } from "./guest-rule.ts";
 import type { NicPlan } from "./nic-plan.ts";
 
 /**
@@ -17,6 +18,7 @@ export function planGuest(network: DiscoveredNetwork, nics: readonly NicPlan[]):
   return {
     interfaces: links.map((found) => planInterface(found, network.routes)),
     routes: planRoutes(network.routes, new Map([...devices, [network.loopbackIndex, "lo"]])),
+    rules: planRules(network.rules),
     neighbors: planNeighbors(
       links.flatMap(({ neighbors }) => neighbors),
       network.routes,

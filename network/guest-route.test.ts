@@ -18,6 +18,7 @@ const route = (destination: string, more: Partial<Route> = {}): Route => ({
   metrics: {},
   nextHops: [],
   preference: undefined,
+  tos: 0,
   ...more,
 });
 
@@ -100,6 +101,7 @@ test("every attribute of a route arrives; absent ones are empty", (t) => {
       metrics: { 8: 1240 },
       nextHops: [],
       preference: 1,
+      tos: 0,
     },
   ]);
 });

@@ -61,5 +61,6 @@ function planRoute(route: Route, devices: ReadonlyMap<number, string>): GuestRou
       onLink,
     })),
     preference: route.preference === undefined ? 0 : route.preference + 1,
+    tos: route.tos,
   };
 }

@@ -29,8 +29,9 @@ const withLinks = (...links: Link[]): DiscoveredNetwork => ({
   netns: "/run/netns/cni-1234",
   netnsInode: 1,
   loopbackIndex: 1,
-  links: links.map((one) => ({ link: one, addresses: [], neighbors: [] })),
+  links: links.map((one) => ({ link: one, addresses: [], neighbors: [], sysctls: {} })),
   routes: [],
+  rules: [],
 });
 
 const model = modelNamed("tcfilter");
@@ -100,6 +101,7 @@ test("a link that is down but has an address is in use", (t) => {
     scope: 0,
     flags: 0x80,
     label: "eth0",
+    routeMetric: 0,
   } as const;
   const addressed = { ...network, links: only === undefined ? [] : [{ ...only, addresses: [address] }] };
   t.is(planNics(network, { model, vcpus: 1 }).length, 0);

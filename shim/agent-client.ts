@@ -13,6 +13,7 @@ import {
   type ListInterfacesResponse,
   type ListNeighborsResponse,
   type ListRoutesResponse,
+  type ListRulesResponse,
   type PingRequest,
   type PingResponse,
   type PrepareTemplateRequest,
@@ -21,6 +22,8 @@ import {
   type UpdateInterfaceResponse,
   type UpdateRoutesRequest,
   type UpdateRoutesResponse,
+  type UpdateRulesRequest,
+  type UpdateRulesResponse,
 } from "../proto/gen/tapir/agent/v1/agent.ts";
 import type { Deadline } from "../sys/deadline.ts";
 import { containersOver, type GuestContainers } from "./containers-client.ts";
@@ -38,9 +41,11 @@ export interface Agent extends Disposable {
   destroySandbox(request: DestroySandboxRequest, deadline: Deadline): Promise<DestroySandboxResponse>;
   updateInterface(request: UpdateInterfaceRequest, deadline: Deadline): Promise<UpdateInterfaceResponse>;
   updateRoutes(request: UpdateRoutesRequest, deadline: Deadline): Promise<UpdateRoutesResponse>;
+  updateRules(request: UpdateRulesRequest, deadline: Deadline): Promise<UpdateRulesResponse>;
   addNeighbors(request: AddARPNeighborsRequest, deadline: Deadline): Promise<AddARPNeighborsResponse>;
   listInterfaces(deadline: Deadline): Promise<ListInterfacesResponse>;
   listRoutes(deadline: Deadline): Promise<ListRoutesResponse>;
+  listRules(deadline: Deadline): Promise<ListRulesResponse>;
   listNeighbors(deadline: Deadline): Promise<ListNeighborsResponse>;
   ping(request: PingRequest, deadline: Deadline): Promise<PingResponse>;
   /** Storage, containers and processes, over the same connection. */
@@ -78,11 +83,14 @@ export function connectAgent(socketPath: string): Agent {
       unary("update interface of", client.updateInterface.bind(client), request, deadline),
     updateRoutes: (request, deadline) =>
       unary("update routes of", client.updateRoutes.bind(client), request, deadline),
+    updateRules: (request, deadline) =>
+      unary("update rules of", client.updateRules.bind(client), request, deadline),
     addNeighbors: (request, deadline) =>
       unary("add neighbours to", client.addArpNeighbors.bind(client), request, deadline),
     listInterfaces: (deadline) =>
       unary("list interfaces of", client.listInterfaces.bind(client), {}, deadline),
     listRoutes: (deadline) => unary("list routes of", client.listRoutes.bind(client), {}, deadline),
+    listRules: (deadline) => unary("list rules of", client.listRules.bind(client), {}, deadline),
     listNeighbors: (deadline) => unary("list neighbours of", client.listNeighbors.bind(client), {}, deadline),
     ping: (request, deadline) => unary("ping from", client.ping.bind(client), request, deadline),
     containers: containersOver(client.getChannel()),

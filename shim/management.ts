@@ -28,6 +28,7 @@ export async function serveManagement(agent: Agent, ledger: Ledger, requestTimeo
         ...asks(methods.getGuestDetails, (_, deadline) => agent.getGuestDetails(deadline)),
         ...asks(methods.listInterfaces, (_, deadline) => agent.listInterfaces(deadline)),
         ...asks(methods.listRoutes, (_, deadline) => agent.listRoutes(deadline)),
+        ...asks(methods.listRules, (_, deadline) => agent.listRules(deadline)),
         ...asks(methods.listNeighbors, (_, deadline) => agent.listNeighbors(deadline)),
         ...asks(methods.ping, (request, deadline) => agent.ping(request, deadline)),
       },

@@ -12,6 +12,7 @@ const address = (text: string, more: Partial<Address> = {}): Address => ({
   scope: 0,
   flags: 0x80,
   label: undefined,
+  routeMetric: 0,
   ...more,
 });
 

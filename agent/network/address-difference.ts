@@ -2,7 +2,8 @@ import { type Address, IFA_F } from "../../sys/netlink/records.ts";
 import { type Difference, difference } from "./difference.ts";
 
 /** Flags that somebody asked for; the others are the kernel's account of the address. */
-export const KEPT_FLAGS = IFA_F.HOMEADDRESS | IFA_F.MANAGETEMPADDR | IFA_F.NOPREFIXROUTE | IFA_F.MCAUTOJOIN;
+export const KEPT_FLAGS =
+  IFA_F.HOMEADDRESS | IFA_F.DEPRECATED | IFA_F.MANAGETEMPADDR | IFA_F.NOPREFIXROUTE | IFA_F.MCAUTOJOIN;
 
 /** Which addresses go, come and change. Duplicate address detection is never asked for. */
 export function addressDifference(
@@ -29,6 +30,7 @@ function isSame(current: Address, wanted: Address): boolean {
     current.peer === wanted.peer &&
     (current.family === 6 || current.scope === wanted.scope) &&
     current.broadcast === wanted.broadcast &&
+    current.routeMetric === wanted.routeMetric &&
     (current.flags & KEPT_FLAGS) === (wanted.flags & KEPT_FLAGS) &&
     // Without a wish IPv4 takes the name of the link; IPv6 has none.
     (wanted.label === undefined || wanted.family === 6 || current.label === wanted.label)

@@ -10,11 +10,18 @@ import { addressDifference } from "./address-difference.ts";
 import { fromAddress, toInterface } from "./message.ts";
 import type { Network } from "./network.ts";
 import { renames } from "./rename.ts";
+import { applySysctls, readSysctls } from "./sysctl.ts";
 
 const ETHERNET = 1;
 
-/** Every NIC of the guest with its addresses, as the kernel has them. */
+/** Every NIC of the guest with addresses and settings, as the kernel has them. */
 export async function listInterfaces(network: Network, deadline: Deadline): Promise<Interface[]> {
+  const interfaces = await readInterfaces(network, deadline);
+  return interfaces.map((one) => ({ ...one, sysctls: readSysctls(network, one.name) }));
+}
+
+/** As listInterfaces, without the settings: each of these is a file to be read. */
+export async function readInterfaces(network: Network, deadline: Deadline): Promise<Interface[]> {
   const [links, addresses] = await Promise.all([
     listLinks(network.socket, deadline),
     listAddresses(network.socket, deadline),
@@ -56,7 +63,10 @@ export async function clearInterfaces(
   const { socket } = network;
   const links = (await listLinks(socket, deadline)).filter((link) => isNic(link) && isGone(link));
   if (links.length === 0) return;
-  for (const link of links) await setLink(socket, link, { up: false }, deadline);
+  for (const link of links) {
+    await setLink(socket, link, { up: false }, deadline);
+    applySysctls(network, link, {});
+  }
   for (const address of await listAddresses(socket, deadline)) {
     if (links.some(({ index }) => index === address.index)) await removeAddress(network, address, deadline);
   }
@@ -118,10 +128,12 @@ async function applyLink(network: Network, link: Link, wanted: Interface, deadli
     // A link without IPv6 (switched off, or an MTU below 1280) makes none.
     if (errnoOf(error) !== "EAFNOSUPPORT") throw error;
   }
+  // Before the settings: IPv6's are there from an MTU of 1280 on. And before it is up: what counts from its first packet on.
+  if (link.mtu !== wanted.mtu) await setLink(network.socket, named, { mtu: wanted.mtu }, deadline);
+  applySysctls(network, named, wanted.sysctls);
   const change: LinkChange = {
     // While it is still down: not every driver changes the MAC of a link that is up.
     ...(link.mac === wanted.mac ? {} : { mac: wanted.mac }),
-    mtu: wanted.mtu,
     ...(wanted.txQueueLength === 0 ? {} : { txQueueLength: wanted.txQueueLength }),
     up: wanted.up,
     flags: {

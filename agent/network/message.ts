@@ -1,6 +1,14 @@
 import type * as api from "../../proto/gen/tapir/agent/v1/agent.ts";
 import { formatIp, parseCidr, parseIp } from "../../sys/netlink/address-text.ts";
-import { type Address, IFF, type Link, type Neighbor, type Route, RTAX } from "../../sys/netlink/records.ts";
+import {
+  type Address,
+  IFF,
+  type Link,
+  type Neighbor,
+  type Route,
+  RTAX,
+  type Rule,
+} from "../../sys/netlink/records.ts";
 import { KEPT_FLAGS } from "./address-difference.ts";
 
 // The kernel's records as messages of the API and back. The API names links, the kernel counts them.
@@ -21,6 +29,7 @@ export function toInterface(link: Link, addresses: readonly Address[]): api.Inte
     multicast: (link.flags & IFF.MULTICAST) !== 0,
     txQueueLength: link.txQueueLength,
     hardwareMac: undefined,
+    sysctls: {},
   };
 }
 
@@ -33,11 +42,12 @@ function toAddress(address: Address): api.InterfaceAddress {
     scope: address.scope,
     flags: address.flags & KEPT_FLAGS,
     label: address.label ?? "",
+    routeMetric: address.routeMetric,
   };
 }
 
 export function fromAddress(address: api.InterfaceAddress, index: number): Address {
-  const { prefixLength, peer, broadcast, scope, flags, label } = address;
+  const { prefixLength, peer, broadcast, scope, flags, label, routeMetric } = address;
   return {
     index,
     family: address.address.includes(":") ? 6 : 4,
@@ -48,6 +58,7 @@ export function fromAddress(address: api.InterfaceAddress, index: number): Addre
     scope,
     flags,
     label: label === "" ? undefined : label,
+    routeMetric,
   };
 }
 
@@ -74,6 +85,7 @@ export function toRoute(route: Route, nameOf: NameOf): api.Route {
       onLink: hop.onLink,
     })),
     preference: route.preference === undefined ? 0 : route.preference + 1,
+    tos: route.tos,
   };
 }
 
@@ -100,6 +112,7 @@ export function fromRoute(route: api.Route, indexOf: IndexOf): Route {
       onLink: hop.onLink,
     })),
     preference: route.preference === 0 ? undefined : route.preference - 1,
+    tos: route.tos,
   };
 }
 
@@ -112,6 +125,11 @@ export function fromNeighbor(neighbor: api.Neighbor, indexOf: IndexOf): Neighbor
   const { device, address, mac, state, flags } = neighbor;
   const family = address.includes(":") ? 6 : 4;
   return { index: indexOf(device), family, address: canonical(address), mac, state, flags };
+}
+
+/** The API's rules are the kernel's: only the family is looser there. */
+export function fromRule(rule: api.Rule): Rule {
+  return { ...rule, family: rule.family === 6 ? 6 : 4 };
 }
 
 function optionalIp(text: string): string | undefined {

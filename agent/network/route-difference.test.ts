@@ -17,6 +17,7 @@ const route = (destination: string, more: Partial<Route> = {}): Route => ({
   metrics: {},
   nextHops: [],
   preference: destination.includes(":") ? 0 : undefined,
+  tos: 0,
   ...more,
 });
 const names = (routes: readonly Route[]): string[] => routes.map(({ destination }) => destination);

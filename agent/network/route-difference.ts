@@ -8,6 +8,8 @@ export interface RoutePlan {
   readonly add: readonly Route[];
 }
 
+/** Routes that the kernel makes with an address, and for a router's advertisement. */
+const MADE_HERE: readonly number[] = [RTPROT.KERNEL, RTPROT.RA];
 /** Metric that the kernel gives an IPv6 route without one (IP6_RT_PRIO_USER). */
 const IPV6_METRIC = 1024;
 
@@ -16,9 +18,11 @@ const IPV6_METRIC = 1024;
  * nobody wants them, and are content enough when somebody does.
  */
 export function routePlan(current: readonly Route[], wanted: readonly Route[]): RoutePlan {
-  const plan = difference(current.filter(isOurs), wanted.map(asListed), keyOf, isSame);
+  const goal = wanted.map(asListed);
+  const plan = difference(current.filter(isOurs), goal, keyOf, isSame);
   const replaced = plan.changed.map(({ from }) => from);
-  const gone = plan.gone.filter((route) => route.protocol !== RTPROT.KERNEL);
+  const taken = new Set(goal.map(placeOf));
+  const gone = plan.gone.filter((route) => !MADE_HERE.includes(route.protocol) || taken.has(placeOf(route)));
   return {
     remove: [...gone, ...replaced].sort((a, b) => rank(b) - rank(a)),
     add: [...plan.added, ...plan.changed.map(({ to }) => to)].sort((a, b) => rank(a) - rank(b)),
@@ -37,16 +41,20 @@ function rank(route: Route): number {
   return hops.every((hop) => hop.gateway === undefined || hop.onLink) ? 1 : 2;
 }
 
+/** Where the kernel looks a route up. Several may lie there: the same prefix on two links. */
+function placeOf({ family, destination, metric, table, tos }: Route): string {
+  return `${family} ${destination} ${metric} ${table} ${tos}`;
+}
+
 function keyOf(route: Route): string {
-  const { family, destination, metric, table } = route;
-  return `${family} ${destination} ${metric} ${table}`;
+  return `${placeOf(route)} ${route.gateway ?? ""} ${route.index}`;
 }
 
 /** The wanted route as the kernel will list it. */
 function asListed(route: Route): Route {
   if (route.family === 4) return { ...route, preference: undefined };
   const metric = route.metric === 0 ? IPV6_METRIC : route.metric;
-  return { ...route, scope: 0, metric, preference: route.preference ?? 0 };
+  return { ...route, scope: 0, tos: 0, metric, preference: route.preference ?? 0 };
 }
 
 function isSame(current: Route, wanted: Route): boolean {

@@ -15,7 +15,7 @@ const DEVICE = "eth0";
 export function rehearsalNetwork(
   nic: { readonly mac: string; readonly hardwareMac: string } | undefined,
 ): GuestNetwork {
-  if (nic === undefined) return { interfaces: [], routes: [], neighbors: [] };
+  if (nic === undefined) return { interfaces: [], routes: [], rules: [], neighbors: [] };
   return {
     interfaces: [
       {
@@ -29,15 +29,17 @@ export function rehearsalNetwork(
         allMulticast: false,
         multicast: true,
         txQueueLength: 1000,
+        sysctls: { "ipv6/accept_ra": "1", "ipv6/autoconf": "1" },
       },
     ],
     routes: [defaultRoute(4, "0.0.0.0/0", "192.0.2.1"), defaultRoute(6, "::/0", "2001:db8::1")],
+    rules: [],
     neighbors: [{ device: DEVICE, address: "192.0.2.1", mac: "02:00:00:00:00:01", state: 0x80, flags: 0 }],
   };
 }
 
 function address(text: string, prefixLength: number, broadcast: string): GuestAddress {
-  return { address: text, prefixLength, peer: "", broadcast, scope: 0, flags: 0, label: "" };
+  return { address: text, prefixLength, peer: "", broadcast, scope: 0, flags: 0, label: "", routeMetric: 0 };
 }
 
 function defaultRoute(family: number, destination: string, gateway: string): GuestRoute {
@@ -57,5 +59,6 @@ function defaultRoute(family: number, destination: string, gateway: string): Gue
     metrics: {},
     nextHops: [],
     preference: 0,
+    tos: 0,
   };
 }

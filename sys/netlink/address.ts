@@ -3,12 +3,13 @@ import { afOf, familyOf, formatIp, parseIp } from "./address-text.ts";
 import { attribute, attributeText, attributeU32, decodeAttributes, textOf, u32Of } from "./attribute.ts";
 import { deviceText } from "./link-name.ts";
 import { NLM_F, RTM } from "./message.ts";
-import type { Address } from "./records.ts";
+import { type Address, IFA_F } from "./records.ts";
 import type { RouteSocket } from "./socket.ts";
 
 const IFADDRMSG = 8;
 /** linux/if_addr.h */
-const IFA = { ADDRESS: 1, LOCAL: 2, LABEL: 3, BROADCAST: 4, FLAGS: 8 } as const;
+const IFA = { ADDRESS: 1, LOCAL: 2, LABEL: 3, BROADCAST: 4, CACHEINFO: 6, FLAGS: 8, RT_PRIORITY: 9 } as const;
+const FOREVER = 0xffff_ffff;
 
 /** Every IPv4 and IPv6 address of the namespace. */
 export async function listAddresses(socket: RouteSocket, deadline: Deadline): Promise<Address[]> {
@@ -55,7 +56,7 @@ async function change(
 
 /** ifaddrmsg with its attributes. */
 export function encodeAddress(address: Address): Buffer {
-  const { family, peer, broadcast, label } = address;
+  const { family, peer, broadcast, label, routeMetric } = address;
   const header = Buffer.alloc(IFADDRMSG);
   header.writeUInt8(afOf(family), 0);
   header.writeUInt8(address.prefixLength, 1);
@@ -70,7 +71,16 @@ export function encodeAddress(address: Address): Buffer {
     attributeU32(IFA.FLAGS, address.flags),
     ...(broadcast === undefined ? [] : [attribute(IFA.BROADCAST, parseIp(broadcast))]),
     ...(label === undefined ? [] : [attributeText(IFA.LABEL, label)]),
+    ...(routeMetric === 0 ? [] : [attributeU32(IFA.RT_PRIORITY, routeMetric)]),
+    ...((address.flags & IFA_F.DEPRECATED) === 0 ? [] : [attribute(IFA.CACHEINFO, deprecated())]),
   ]);
+}
+
+/** struct ifa_cacheinfo of an address that is valid for ever and preferred no more: the flag is made from it. */
+function deprecated(): Buffer {
+  const bytes = Buffer.alloc(16);
+  bytes.writeUInt32LE(FOREVER, 4);
+  return bytes;
 }
 
 /** Undefined for what is neither IPv4 nor IPv6. */
@@ -93,5 +103,6 @@ export function decodeAddress(payload: Buffer): Address | undefined {
     scope: payload.readUInt8(3),
     flags: u32Of(attributes.get(IFA.FLAGS)) ?? payload.readUInt8(2),
     label: textOf(attributes.get(IFA.LABEL)),
+    routeMetric: u32Of(attributes.get(IFA.RT_PRIORITY)) ?? 0,
   };
 }

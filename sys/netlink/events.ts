@@ -6,8 +6,9 @@ import { decodeLink } from "./link.ts";
 import { decodeMessages, type Message, RTM } from "./message.ts";
 import { decodeNeighbor } from "./neighbor.ts";
 import { openRawSocket, type RawSocketOptions } from "./raw-socket.ts";
-import type { Address, Link, Neighbor, Route } from "./records.ts";
+import type { Address, Link, Neighbor, Route, Rule } from "./records.ts";
 import { decodeRoute } from "./route-codec.ts";
+import { decodeRule } from "./rule.ts";
 
 /** RTNLGRP_* (linux/rtnetlink.h). */
 export const RTNLGRP = {
@@ -15,8 +16,10 @@ export const RTNLGRP = {
   NEIGH: 3,
   IPV4_IFADDR: 5,
   IPV4_ROUTE: 7,
+  IPV4_RULE: 8,
   IPV6_IFADDR: 9,
   IPV6_ROUTE: 11,
+  IPV6_RULE: 19,
 } as const;
 export type EventGroup = (typeof RTNLGRP)[keyof typeof RTNLGRP];
 
@@ -26,6 +29,7 @@ export type RouteEvent =
   | { readonly kind: "address"; readonly gone: boolean; readonly address: Address }
   | { readonly kind: "route"; readonly gone: boolean; readonly route: Route }
   | { readonly kind: "neighbor"; readonly gone: boolean; readonly neighbor: Neighbor }
+  | { readonly kind: "rule"; readonly gone: boolean; readonly rule: Rule }
   /** Events were lost: list again what you watch. */
   | { readonly kind: "overrun" };
 
@@ -134,6 +138,11 @@ function decodeEvent({ type, payload }: Message): RouteEvent | undefined {
     case RTM.DELNEIGH: {
       const neighbor = decodeNeighbor(payload);
       return neighbor && { kind: "neighbor", gone: type === RTM.DELNEIGH, neighbor };
+    }
+    case RTM.NEWRULE:
+    case RTM.DELRULE: {
+      const rule = decodeRule(payload);
+      return rule && { kind: "rule", gone: type === RTM.DELRULE, rule };
     }
     default:
       return undefined;

@@ -46,6 +46,7 @@ const address = (text: string, more: Partial<Address> = {}): Address => ({
   scope: 0,
   flags: 0,
   label: undefined,
+  routeMetric: 0,
   ...more,
 });
 
@@ -64,6 +65,7 @@ const route = (destination: string, more: Partial<Route> = {}): Route => ({
   metrics: {},
   nextHops: [],
   preference: undefined,
+  tos: 0,
   ...more,
 });
 

@@ -23,6 +23,7 @@ test("addresses as the kernel wrote them", (t) => {
     scope: 0,
     flags: 0x80,
     label: "eth0",
+    routeMetric: 0,
   });
   const linkLocal = hex(
     "0a40c0fd02000000 14000100fe80000000000000001122fffe334455 14000600ffffffffffffffff1d9b03001d9b0300" +
@@ -38,6 +39,7 @@ test("addresses as the kernel wrote them", (t) => {
     scope: 253,
     flags: 0xc0,
     label: undefined,
+    routeMetric: 0,
   });
 });
 
@@ -49,6 +51,7 @@ test("addresses survive encoding, flags above eight bits included", (t) => {
     peer: undefined,
     broadcast: undefined,
     label: undefined,
+    routeMetric: 0,
   } as const;
   const addresses: Address[] = [
     { ...base, address: "10.0.0.2", prefixLength: 24, broadcast: "10.0.0.255", label: "eth0", flags: 0x80 },
@@ -82,6 +85,7 @@ test("routes as the kernel wrote them", (t) => {
       { gateway: undefined, index: 2, weight: 1, onLink: false },
     ],
     preference: undefined,
+    tos: 0,
   });
   const viaWithMtu = hex(
     "0a000000fe030001 00000000 08000f00fe000000 0c000800 0800020078050000 0800060007000000" +
@@ -110,6 +114,7 @@ const route: Route = {
   onLink: false,
   metrics: {},
   nextHops: [],
+  tos: 0,
   preference: undefined,
 };
 

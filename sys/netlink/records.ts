@@ -1,5 +1,5 @@
 /**
- * What rtnetlink says about links, addresses, routes and neighbours, as plain records.
+ * What rtnetlink says about links, addresses, routes, rules and neighbours, as plain records.
  * Shared by host (network/) and guest (agent/network/): the same dump decodes to the same record on both sides.
  * Numbers are the kernel's (linux/if_link.h, if_addr.h, rtnetlink.h, neighbour.h).
  */
@@ -41,6 +41,8 @@ export interface Address {
   /** IFA_FLAGS (32 bit). */
   readonly flags: number;
   readonly label: string | undefined;
+  /** IFA_RT_PRIORITY: metric of the route to the prefix, 0 when not set. */
+  readonly routeMetric: number;
 }
 
 export interface NextHop {
@@ -73,6 +75,40 @@ export interface Route {
   readonly nextHops: readonly NextHop[];
   /** RTA_PREF of IPv6 routes: 0 medium, 1 high, 3 low; undefined for IPv4. */
   readonly preference: number | undefined;
+  /** IPv4 only. */
+  readonly tos: number;
+}
+
+/** Both ends included. */
+export interface NumberRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A policy routing rule (linux/fib_rules.h); "", 0 and undefined say that it does not look there. */
+export interface Rule {
+  readonly family: Family;
+  readonly priority: number;
+  /** CIDR. */
+  readonly source: string;
+  readonly destination: string;
+  readonly tos: number;
+  readonly table: number;
+  /** FR_ACT_*. */
+  readonly action: number;
+  readonly mark: number;
+  readonly markMask: number;
+  readonly inputInterface: string;
+  readonly outputInterface: string;
+  readonly invert: boolean;
+  readonly suppressPrefixLength?: number | undefined;
+  readonly gotoPriority: number;
+  readonly uids?: NumberRange | undefined;
+  readonly ipProtocol: number;
+  readonly sourcePorts?: NumberRange | undefined;
+  readonly destinationPorts?: NumberRange | undefined;
+  /** RTPROT_*. */
+  readonly protocol: number;
 }
 
 export interface Neighbor {
@@ -115,9 +151,11 @@ export const IFA_F = {
   NOPREFIXROUTE: 0x200,
   MCAUTOJOIN: 0x400,
 } as const;
-export const RT_TABLE = { MAIN: 254, LOCAL: 255 } as const;
+export const RT_TABLE = { DEFAULT: 253, MAIN: 254, LOCAL: 255 } as const;
 export const RT_SCOPE = { UNIVERSE: 0, SITE: 200, LINK: 253, HOST: 254 } as const;
 export const RTPROT = { KERNEL: 2, BOOT: 3, STATIC: 4, RA: 9 } as const;
+/** FR_ACT_* (linux/fib_rules.h). */
+export const FR_ACT = { TO_TABLE: 1, GOTO: 2, NOP: 3, BLACKHOLE: 6, UNREACHABLE: 7, PROHIBIT: 8 } as const;
 export const RTN = {
   UNICAST: 1,
   LOCAL: 2,

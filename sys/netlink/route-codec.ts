@@ -38,6 +38,7 @@ export function encodeRoute(route: Route): Buffer {
   const header = Buffer.alloc(RTMSG);
   header.writeUInt8(afOf(family), 0);
   header.writeUInt8(prefixLength, 1);
+  header.writeUInt8(route.tos, 3);
   header.writeUInt8(table < 256 ? table : RT_TABLE_COMPAT, 4);
   header.writeUInt8(route.protocol, 5);
   header.writeUInt8(route.scope, 6);
@@ -82,6 +83,7 @@ export function decodeRoute(payload: Buffer): Route | undefined {
     metrics: metricsOf(attributes),
     nextHops: hops === undefined ? [] : decodeNextHops(hops),
     preference: u8Of(attributes.get(RTA.PREF)),
+    tos: payload.readUInt8(3),
   };
 }
 

@@ -12,9 +12,12 @@ export async function listRoutes(socket: RouteSocket, deadline: Deadline): Promi
   return replies.map((reply) => decodeRoute(reply.payload)).filter((route) => route !== undefined);
 }
 
-/** Adds a route; EEXIST when the same destination, metric and table is taken. */
+/**
+ * Adds a route behind those with the same destination, metric and table; EEXIST when exactly this one is there. (EXCL would
+ * refuse what both families allow: the same prefix on two links.)
+ */
 export async function addRoute(socket: RouteSocket, route: Route, deadline: Deadline): Promise<void> {
-  await change(socket, "add", RTM.NEWROUTE, NLM_F.CREATE | NLM_F.EXCL, route, deadline);
+  await change(socket, "add", RTM.NEWROUTE, NLM_F.CREATE | NLM_F.APPEND, route, deadline);
 }
 
 /** Adds a route in place of the one with the same destination, metric and table. */

@@ -27,8 +27,13 @@ export async function readGuestState(
   const network = await discover(pod.netnsPath, deadline);
   const netns = textOfNetns(network);
   const guest = textOfGuest(view);
-  const { interfaces, routes, neighbors } = view;
-  const actual = { interfaces: [...interfaces], routes: [...routes], neighbors: [...neighbors] };
+  const { interfaces, routes, rules, neighbors } = view;
+  const actual = {
+    interfaces: [...interfaces],
+    routes: [...routes],
+    rules: [...rules],
+    neighbors: [...neighbors],
+  };
   const inWords = (Object.keys(netns) as (keyof NetworkText)[]).flatMap((part) => [
     ...netns[part].filter((line) => !guest[part].includes(line)).map((line) => `only in the netns: ${line}`),
     ...guest[part].filter((line) => !netns[part].includes(line)).map((line) => `only in the guest: ${line}`),

@@ -78,7 +78,7 @@ function openNic(id: string, queues: number): VmNic & { close(): void } {
 /** Waits in the guest until the NIC is there, and names it. */
 async function nameInGuest(nic: VmNic, name: string): Promise<void> {
   const wanted = { name, mac: nic.mac, mtu: 1400, addresses: [], up: true, multicast: true };
-  const rest = { noArp: false, promiscuous: false, allMulticast: false, txQueueLength: 1000 };
+  const rest = { noArp: false, promiscuous: false, allMulticast: false, txQueueLength: 1000, sysctls: {} };
   await agent.updateInterface({ interface: { ...wanted, ...rest }, linkTimeoutMilliseconds: 10_000 }, soon());
 }
 

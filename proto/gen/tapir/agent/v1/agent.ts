@@ -79,6 +79,8 @@ export interface InterfaceAddress {
   /** IFA_F_* worth keeping; DAD is always off in the guest */
   flags: number;
   label: string;
+  /** metric of the prefix route, 0 when not set */
+  routeMetric: number;
 }
 
 export interface Interface {
@@ -94,7 +96,19 @@ export interface Interface {
   multicast: boolean;
   txQueueLength: number;
   /** MAC of the NIC as the guest found it when that is not `mac`: a NIC that was there before its pod. */
-  hardwareMac?: string | undefined;
+  hardwareMac?:
+    | string
+    | undefined;
+  /**
+   * Settings below /proc/sys/net that differ from the guest's own: "ipv4/rp_filter" is
+   * net/ipv4/conf/<name>/rp_filter (sys/interface-sysctl.ts has the names). What is not here has the guest's own.
+   */
+  sysctls: { [key: string]: string };
+}
+
+export interface Interface_SysctlsEntry {
+  key: string;
+  value: string;
 }
 
 export interface NextHop {
@@ -133,11 +147,49 @@ export interface Route {
   nextHops: NextHop[];
   /** RTA_PREF (RFC 4191) + 1; 0 when not set */
   preference: number;
+  /** IPv4 only */
+  tos: number;
 }
 
 export interface Route_MetricsEntry {
   key: number;
   value: number;
+}
+
+export interface Range {
+  start: number;
+  /** included */
+  end: number;
+}
+
+/** A policy routing rule; what is "" or 0 or not set is not asked for. */
+export interface Rule {
+  /** 4 or 6 */
+  family: number;
+  priority: number;
+  /** CIDR */
+  source: string;
+  /** CIDR */
+  destination: string;
+  tos: number;
+  table: number;
+  /** FR_ACT_*: 1 table, 2 goto, 3 nop, 6 blackhole, 7 unreachable, 8 prohibit */
+  action: number;
+  mark: number;
+  markMask: number;
+  inputInterface: string;
+  outputInterface: string;
+  invert: boolean;
+  suppressPrefixLength?: number | undefined;
+  gotoPriority: number;
+  uids?: Range | undefined;
+  ipProtocol: number;
+  sourcePorts?: Range | undefined;
+  destinationPorts?:
+    | Range
+    | undefined;
+  /** RTPROT_* */
+  protocol: number;
 }
 
 export interface Neighbor {
@@ -178,6 +230,7 @@ export interface CreateSandboxRequest {
   neighbors: Neighbor[];
   /** How long the guest may wait for a NIC to appear. */
   linkTimeoutMilliseconds: number;
+  rules: Rule[];
 }
 
 export interface CreateSandboxResponse {
@@ -220,6 +273,14 @@ export interface UpdateRoutesResponse {
   routes: Route[];
 }
 
+export interface UpdateRulesRequest {
+  rules: Rule[];
+}
+
+export interface UpdateRulesResponse {
+  rules: Rule[];
+}
+
 export interface AddARPNeighborsRequest {
   neighbors: Neighbor[];
 }
@@ -239,6 +300,13 @@ export interface ListRoutesRequest {
 
 export interface ListRoutesResponse {
   routes: Route[];
+}
+
+export interface ListRulesRequest {
+}
+
+export interface ListRulesResponse {
+  rules: Rule[];
 }
 
 export interface ListNeighborsRequest {
@@ -784,7 +852,7 @@ export const BootMilestone: MessageFns<BootMilestone> = {
 };
 
 function createBaseInterfaceAddress(): InterfaceAddress {
-  return { address: "", prefixLength: 0, peer: "", broadcast: "", scope: 0, flags: 0, label: "" };
+  return { address: "", prefixLength: 0, peer: "", broadcast: "", scope: 0, flags: 0, label: "", routeMetric: 0 };
 }
 
 export const InterfaceAddress: MessageFns<InterfaceAddress> = {
@@ -809,6 +877,9 @@ export const InterfaceAddress: MessageFns<InterfaceAddress> = {
     }
     if (message.label !== "") {
       writer.uint32(58).string(message.label);
+    }
+    if (message.routeMetric !== 0) {
+      writer.uint32(64).uint32(message.routeMetric);
     }
     return writer;
   },
@@ -882,6 +953,14 @@ export const InterfaceAddress: MessageFns<InterfaceAddress> = {
             message.label = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.routeMetric = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -906,6 +985,7 @@ export const InterfaceAddress: MessageFns<InterfaceAddress> = {
     message.scope = object.scope ?? 0;
     message.flags = object.flags ?? 0;
     message.label = object.label ?? "";
+    message.routeMetric = object.routeMetric ?? 0;
     return message;
   },
 };
@@ -923,6 +1003,7 @@ function createBaseInterface(): Interface {
     multicast: false,
     txQueueLength: 0,
     hardwareMac: undefined,
+    sysctls: {},
   };
 }
 
@@ -961,6 +1042,9 @@ export const Interface: MessageFns<Interface> = {
     if (message.hardwareMac !== undefined) {
       writer.uint32(90).string(message.hardwareMac);
     }
+    globalThis.Object.entries(message.sysctls).forEach(([key, value]: [string, string]) => {
+      Interface_SysctlsEntry.encode({ key: key as any, value }, writer.uint32(98).fork()).join();
+    });
     return writer;
   },
 
@@ -1065,6 +1149,17 @@ export const Interface: MessageFns<Interface> = {
             message.hardwareMac = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            const entry12 = Interface_SysctlsEntry.decode(reader, reader.uint32());
+            if (entry12.value !== undefined) {
+              message.sysctls[entry12.key] = entry12.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1093,6 +1188,82 @@ export const Interface: MessageFns<Interface> = {
     message.multicast = object.multicast ?? false;
     message.txQueueLength = object.txQueueLength ?? 0;
     message.hardwareMac = object.hardwareMac ?? undefined;
+    message.sysctls = (globalThis.Object.entries(object.sysctls ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseInterface_SysctlsEntry(): Interface_SysctlsEntry {
+  return { key: "", value: "" };
+}
+
+export const Interface_SysctlsEntry: MessageFns<Interface_SysctlsEntry> = {
+  encode(message: Interface_SysctlsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Interface_SysctlsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInterface_SysctlsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Interface_SysctlsEntry>): Interface_SysctlsEntry {
+    return Interface_SysctlsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Interface_SysctlsEntry>): Interface_SysctlsEntry {
+    const message = createBaseInterface_SysctlsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
@@ -1205,6 +1376,7 @@ function createBaseRoute(): Route {
     metrics: {},
     nextHops: [],
     preference: 0,
+    tos: 0,
   };
 }
 
@@ -1254,6 +1426,9 @@ export const Route: MessageFns<Route> = {
     }
     if (message.preference !== 0) {
       writer.uint32(120).uint32(message.preference);
+    }
+    if (message.tos !== 0) {
+      writer.uint32(128).uint32(message.tos);
     }
     return writer;
   },
@@ -1394,6 +1569,14 @@ export const Route: MessageFns<Route> = {
             message.preference = reader.uint32();
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.tos = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1434,6 +1617,7 @@ export const Route: MessageFns<Route> = {
     );
     message.nextHops = object.nextHops?.map((e) => NextHop.fromPartial(e)) || [];
     message.preference = object.preference ?? 0;
+    message.tos = object.tos ?? 0;
     return message;
   },
 };
@@ -1501,6 +1685,368 @@ export const Route_MetricsEntry: MessageFns<Route_MetricsEntry> = {
     const message = createBaseRoute_MetricsEntry();
     message.key = object.key ?? 0;
     message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseRange(): Range {
+  return { start: 0, end: 0 };
+}
+
+export const Range: MessageFns<Range> = {
+  encode(message: Range, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.start !== 0) {
+      writer.uint32(8).uint32(message.start);
+    }
+    if (message.end !== 0) {
+      writer.uint32(16).uint32(message.end);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Range {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.start = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.end = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Range>): Range {
+    return Range.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Range>): Range {
+    const message = createBaseRange();
+    message.start = object.start ?? 0;
+    message.end = object.end ?? 0;
+    return message;
+  },
+};
+
+function createBaseRule(): Rule {
+  return {
+    family: 0,
+    priority: 0,
+    source: "",
+    destination: "",
+    tos: 0,
+    table: 0,
+    action: 0,
+    mark: 0,
+    markMask: 0,
+    inputInterface: "",
+    outputInterface: "",
+    invert: false,
+    suppressPrefixLength: undefined,
+    gotoPriority: 0,
+    uids: undefined,
+    ipProtocol: 0,
+    sourcePorts: undefined,
+    destinationPorts: undefined,
+    protocol: 0,
+  };
+}
+
+export const Rule: MessageFns<Rule> = {
+  encode(message: Rule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.family !== 0) {
+      writer.uint32(8).uint32(message.family);
+    }
+    if (message.priority !== 0) {
+      writer.uint32(16).uint32(message.priority);
+    }
+    if (message.source !== "") {
+      writer.uint32(26).string(message.source);
+    }
+    if (message.destination !== "") {
+      writer.uint32(34).string(message.destination);
+    }
+    if (message.tos !== 0) {
+      writer.uint32(40).uint32(message.tos);
+    }
+    if (message.table !== 0) {
+      writer.uint32(48).uint32(message.table);
+    }
+    if (message.action !== 0) {
+      writer.uint32(56).uint32(message.action);
+    }
+    if (message.mark !== 0) {
+      writer.uint32(64).uint32(message.mark);
+    }
+    if (message.markMask !== 0) {
+      writer.uint32(72).uint32(message.markMask);
+    }
+    if (message.inputInterface !== "") {
+      writer.uint32(82).string(message.inputInterface);
+    }
+    if (message.outputInterface !== "") {
+      writer.uint32(90).string(message.outputInterface);
+    }
+    if (message.invert !== false) {
+      writer.uint32(96).bool(message.invert);
+    }
+    if (message.suppressPrefixLength !== undefined) {
+      writer.uint32(104).uint32(message.suppressPrefixLength);
+    }
+    if (message.gotoPriority !== 0) {
+      writer.uint32(112).uint32(message.gotoPriority);
+    }
+    if (message.uids !== undefined) {
+      Range.encode(message.uids, writer.uint32(122).fork()).join();
+    }
+    if (message.ipProtocol !== 0) {
+      writer.uint32(128).uint32(message.ipProtocol);
+    }
+    if (message.sourcePorts !== undefined) {
+      Range.encode(message.sourcePorts, writer.uint32(138).fork()).join();
+    }
+    if (message.destinationPorts !== undefined) {
+      Range.encode(message.destinationPorts, writer.uint32(146).fork()).join();
+    }
+    if (message.protocol !== 0) {
+      writer.uint32(152).uint32(message.protocol);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Rule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.family = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.priority = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.destination = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.tos = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.table = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.action = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.mark = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.markMask = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.inputInterface = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.outputInterface = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.invert = reader.bool();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.suppressPrefixLength = reader.uint32();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.gotoPriority = reader.uint32();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.uids = Range.decode(reader, reader.uint32());
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.ipProtocol = reader.uint32();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.sourcePorts = Range.decode(reader, reader.uint32());
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.destinationPorts = Range.decode(reader, reader.uint32());
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.protocol = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Rule>): Rule {
+    return Rule.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Rule>): Rule {
+    const message = createBaseRule();
+    message.family = object.family ?? 0;
+    message.priority = object.priority ?? 0;
+    message.source = object.source ?? "";
+    message.destination = object.destination ?? "";
+    message.tos = object.tos ?? 0;
+    message.table = object.table ?? 0;
+    message.action = object.action ?? 0;
+    message.mark = object.mark ?? 0;
+    message.markMask = object.markMask ?? 0;
+    message.inputInterface = object.inputInterface ?? "";
+    message.outputInterface = object.outputInterface ?? "";
+    message.invert = object.invert ?? false;
+    message.suppressPrefixLength = object.suppressPrefixLength ?? undefined;
+    message.gotoPriority = object.gotoPriority ?? 0;
+    message.uids = (object.uids !== undefined && object.uids !== null) ? Range.fromPartial(object.uids) : undefined;
+    message.ipProtocol = object.ipProtocol ?? 0;
+    message.sourcePorts = (object.sourcePorts !== undefined && object.sourcePorts !== null)
+      ? Range.fromPartial(object.sourcePorts)
+      : undefined;
+    message.destinationPorts = (object.destinationPorts !== undefined && object.destinationPorts !== null)
+      ? Range.fromPartial(object.destinationPorts)
+      : undefined;
+    message.protocol = object.protocol ?? 0;
     return message;
   },
 };
@@ -1699,6 +2245,7 @@ function createBaseCreateSandboxRequest(): CreateSandboxRequest {
     routes: [],
     neighbors: [],
     linkTimeoutMilliseconds: 0,
+    rules: [],
   };
 }
 
@@ -1739,6 +2286,9 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
     }
     if (message.linkTimeoutMilliseconds !== 0) {
       writer.uint32(72).uint32(message.linkTimeoutMilliseconds);
+    }
+    for (const v of message.rules) {
+      Rule.encode(v!, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -1836,6 +2386,14 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
             message.linkTimeoutMilliseconds = reader.uint32();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.rules.push(Rule.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1869,6 +2427,7 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
     message.routes = object.routes?.map((e) => Route.fromPartial(e)) || [];
     message.neighbors = object.neighbors?.map((e) => Neighbor.fromPartial(e)) || [];
     message.linkTimeoutMilliseconds = object.linkTimeoutMilliseconds ?? 0;
+    message.rules = object.rules?.map((e) => Rule.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2392,6 +2951,116 @@ export const UpdateRoutesResponse: MessageFns<UpdateRoutesResponse> = {
   },
 };
 
+function createBaseUpdateRulesRequest(): UpdateRulesRequest {
+  return { rules: [] };
+}
+
+export const UpdateRulesRequest: MessageFns<UpdateRulesRequest> = {
+  encode(message: UpdateRulesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rules) {
+      Rule.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateRulesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateRulesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rules.push(Rule.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UpdateRulesRequest>): UpdateRulesRequest {
+    return UpdateRulesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateRulesRequest>): UpdateRulesRequest {
+    const message = createBaseUpdateRulesRequest();
+    message.rules = object.rules?.map((e) => Rule.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseUpdateRulesResponse(): UpdateRulesResponse {
+  return { rules: [] };
+}
+
+export const UpdateRulesResponse: MessageFns<UpdateRulesResponse> = {
+  encode(message: UpdateRulesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rules) {
+      Rule.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateRulesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateRulesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rules.push(Rule.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UpdateRulesResponse>): UpdateRulesResponse {
+    return UpdateRulesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateRulesResponse>): UpdateRulesResponse {
+    const message = createBaseUpdateRulesResponse();
+    message.rules = object.rules?.map((e) => Rule.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseAddARPNeighborsRequest(): AddARPNeighborsRequest {
   return { neighbors: [] };
 }
@@ -2682,6 +3351,104 @@ export const ListRoutesResponse: MessageFns<ListRoutesResponse> = {
   fromPartial(object: DeepPartial<ListRoutesResponse>): ListRoutesResponse {
     const message = createBaseListRoutesResponse();
     message.routes = object.routes?.map((e) => Route.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListRulesRequest(): ListRulesRequest {
+  return {};
+}
+
+export const ListRulesRequest: MessageFns<ListRulesRequest> = {
+  encode(_: ListRulesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRulesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRulesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListRulesRequest>): ListRulesRequest {
+    return ListRulesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListRulesRequest>): ListRulesRequest {
+    const message = createBaseListRulesRequest();
+    return message;
+  },
+};
+
+function createBaseListRulesResponse(): ListRulesResponse {
+  return { rules: [] };
+}
+
+export const ListRulesResponse: MessageFns<ListRulesResponse> = {
+  encode(message: ListRulesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rules) {
+      Rule.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRulesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRulesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rules.push(Rule.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListRulesResponse>): ListRulesResponse {
+    return ListRulesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListRulesResponse>): ListRulesResponse {
+    const message = createBaseListRulesResponse();
+    message.rules = object.rules?.map((e) => Rule.fromPartial(e)) || [];
     return message;
   },
 };
@@ -3003,6 +3770,16 @@ export const AgentService = {
       Buffer.from(UpdateRoutesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): UpdateRoutesResponse => UpdateRoutesResponse.decode(value),
   },
+  /** Brings the policy rules to the wanted set; of a family without any, to the kernel's own. */
+  updateRules: {
+    path: "/tapir.agent.v1.Agent/UpdateRules" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UpdateRulesRequest): Buffer => Buffer.from(UpdateRulesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UpdateRulesRequest => UpdateRulesRequest.decode(value),
+    responseSerialize: (value: UpdateRulesResponse): Buffer => Buffer.from(UpdateRulesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UpdateRulesResponse => UpdateRulesResponse.decode(value),
+  },
   /** Adds or replaces neighbour entries (ARP and NDP). */
   addArpNeighbors: {
     path: "/tapir.agent.v1.Agent/AddARPNeighbors" as const,
@@ -3034,6 +3811,15 @@ export const AgentService = {
     requestDeserialize: (value: Buffer): ListRoutesRequest => ListRoutesRequest.decode(value),
     responseSerialize: (value: ListRoutesResponse): Buffer => Buffer.from(ListRoutesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListRoutesResponse => ListRoutesResponse.decode(value),
+  },
+  listRules: {
+    path: "/tapir.agent.v1.Agent/ListRules" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListRulesRequest): Buffer => Buffer.from(ListRulesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListRulesRequest => ListRulesRequest.decode(value),
+    responseSerialize: (value: ListRulesResponse): Buffer => Buffer.from(ListRulesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListRulesResponse => ListRulesResponse.decode(value),
   },
   listNeighbors: {
     path: "/tapir.agent.v1.Agent/ListNeighbors" as const,
@@ -3072,10 +3858,13 @@ export interface AgentServer extends UntypedServiceImplementation {
   updateInterface: handleUnaryCall<UpdateInterfaceRequest, UpdateInterfaceResponse>;
   /** Brings the guest's route set to the wanted one; kernel-made routes are left alone. */
   updateRoutes: handleUnaryCall<UpdateRoutesRequest, UpdateRoutesResponse>;
+  /** Brings the policy rules to the wanted set; of a family without any, to the kernel's own. */
+  updateRules: handleUnaryCall<UpdateRulesRequest, UpdateRulesResponse>;
   /** Adds or replaces neighbour entries (ARP and NDP). */
   addArpNeighbors: handleUnaryCall<AddARPNeighborsRequest, AddARPNeighborsResponse>;
   listInterfaces: handleUnaryCall<ListInterfacesRequest, ListInterfacesResponse>;
   listRoutes: handleUnaryCall<ListRoutesRequest, ListRoutesResponse>;
+  listRules: handleUnaryCall<ListRulesRequest, ListRulesResponse>;
   listNeighbors: handleUnaryCall<ListNeighborsRequest, ListNeighborsResponse>;
   /** Sends ICMP echo requests from the guest until the first answer, for operators and tests. */
   ping: handleUnaryCall<PingRequest, PingResponse>;
@@ -3208,6 +3997,22 @@ export interface AgentClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: UpdateRoutesResponse) => void,
   ): ClientUnaryCall;
+  /** Brings the policy rules to the wanted set; of a family without any, to the kernel's own. */
+  updateRules(
+    request: UpdateRulesRequest,
+    callback: (error: ServiceError | null, response: UpdateRulesResponse) => void,
+  ): ClientUnaryCall;
+  updateRules(
+    request: UpdateRulesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UpdateRulesResponse) => void,
+  ): ClientUnaryCall;
+  updateRules(
+    request: UpdateRulesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UpdateRulesResponse) => void,
+  ): ClientUnaryCall;
   /** Adds or replaces neighbour entries (ARP and NDP). */
   addArpNeighbors(
     request: AddARPNeighborsRequest,
@@ -3253,6 +4058,21 @@ export interface AgentClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListRoutesResponse) => void,
+  ): ClientUnaryCall;
+  listRules(
+    request: ListRulesRequest,
+    callback: (error: ServiceError | null, response: ListRulesResponse) => void,
+  ): ClientUnaryCall;
+  listRules(
+    request: ListRulesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListRulesResponse) => void,
+  ): ClientUnaryCall;
+  listRules(
+    request: ListRulesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListRulesResponse) => void,
   ): ClientUnaryCall;
   listNeighbors(
     request: ListNeighborsRequest,

@@ -14,6 +14,8 @@ import {
   ListNeighborsResponse,
   ListRoutesRequest,
   ListRoutesResponse,
+  ListRulesRequest,
+  ListRulesResponse,
   PingRequest,
   PingResponse,
 } from "../../agent/v1/agent.ts";
@@ -52,6 +54,14 @@ export const ManagementDefinition = {
       requestType: ListRoutesRequest as typeof ListRoutesRequest,
       requestStream: false,
       responseType: ListRoutesResponse as typeof ListRoutesResponse,
+      responseStream: false,
+      options: {},
+    },
+    listRules: {
+      name: "ListRules",
+      requestType: ListRulesRequest as typeof ListRulesRequest,
+      requestStream: false,
+      responseType: ListRulesResponse as typeof ListRulesResponse,
       responseStream: false,
       options: {},
     },

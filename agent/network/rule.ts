@@ -1,0 +1,71 @@
+import type { Rule as RuleMessage } from "../../proto/gen/tapir/agent/v1/agent.ts";
+import type { Deadline } from "../../sys/deadline.ts";
+import { errnoOf } from "../../sys/error.ts";
+import { FR_ACT, RT_TABLE, RTPROT, type Rule } from "../../sys/netlink/records.ts";
+import { addRule, deleteRule, listRules } from "../../sys/netlink/rule.ts";
+import { fromRule } from "./message.ts";
+import type { Network } from "./network.ts";
+
+/**
+ * Brings the policy rules to the wanted ones; of a family of which none is wanted, to those that its kernel came with. New
+ * ones come before old ones go: there is a way for every packet in between.
+ */
+export async function applyRules(
+  network: Network,
+  wanted: readonly RuleMessage[],
+  deadline: Deadline,
+): Promise<void> {
+  const current = await listRules(network.socket, deadline);
+  const goal = ([4, 6] as const).flatMap((family) => {
+    const ofFamily = wanted.map(fromRule).filter((rule) => rule.family === family);
+    return ofFamily.length > 0 || !current.some((rule) => rule.family === family) ? ofFamily : own(family);
+  });
+  const present = new Set(current.map(textOf));
+  const kept = new Set(goal.map(textOf));
+  for (const rule of goal) {
+    if (!present.has(textOf(rule))) await addRule(network.socket, rule, deadline);
+  }
+  for (const rule of current) {
+    if (!kept.has(textOf(rule))) await removeRule(network, rule, deadline);
+  }
+}
+
+async function removeRule(network: Network, rule: Rule, deadline: Deadline): Promise<void> {
+  try {
+    await deleteRule(network.socket, rule, deadline);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
+}
+
+/** fib_default_rules_init of the kernel. */
+function own(family: Rule["family"]): Rule[] {
+  const rule = (priority: number, table: number): Rule => ({
+    family,
+    priority,
+    source: "",
+    destination: "",
+    tos: 0,
+    table,
+    action: FR_ACT.TO_TABLE,
+    mark: 0,
+    markMask: 0,
+    inputInterface: "",
+    outputInterface: "",
+    invert: false,
+    suppressPrefixLength: undefined,
+    gotoPriority: 0,
+    uids: undefined,
+    ipProtocol: 0,
+    sourcePorts: undefined,
+    destinationPorts: undefined,
+    protocol: RTPROT.KERNEL,
+  });
+  const both = [rule(0, RT_TABLE.LOCAL), rule(32_766, RT_TABLE.MAIN)];
+  return family === 4 ? [...both, rule(32_767, RT_TABLE.DEFAULT)] : both;
+}
+
+/** Field by field, in one order whoever made the record. */
+function textOf(rule: Rule): string {
+  return JSON.stringify(Object.entries(rule).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

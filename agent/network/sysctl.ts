@@ -1,0 +1,35 @@
+import { INTERFACE_SYSCTLS, readInterfaceSysctls, writeInterfaceSysctl } from "../../sys/interface-sysctl.ts";
+import type { Link } from "../../sys/netlink/records.ts";
+import { inNetns } from "../../sys/netns.ts";
+import type { Network } from "./network.ts";
+
+/** The settings that the host changed, by link: what a pod changes itself is its own affair, and not looked at. */
+const changedByHost = new WeakMap<Network, Map<number, Set<string>>>();
+
+/** Sets what is wanted; what the host set before and wants no more gets the guest's own value again. */
+export function applySysctls(
+  network: Network,
+  link: Pick<Link, "index" | "name">,
+  wanted: Readonly<Record<string, string>>,
+): void {
+  const ofNetwork = changedByHost.get(network) ?? new Map<number, Set<string>>();
+  const before = ofNetwork.get(link.index) ?? new Set();
+  const keys = Object.keys(wanted);
+  if (before.size === 0 && keys.length === 0) return;
+  changedByHost.set(network, ofNetwork.set(link.index, new Set(keys)));
+  inItsNetns(network, () => {
+    for (const [key, { own }] of INTERFACE_SYSCTLS) {
+      const value = wanted[key] ?? (before.has(key) ? own : undefined);
+      if (value !== undefined) writeInterfaceSysctl(link.name, key, value);
+    }
+  });
+}
+
+export function readSysctls(network: Network, name: string): Record<string, string> {
+  return inItsNetns(network, () => readInterfaceSysctls(name));
+}
+
+/** /proc/sys/net is that of the thread's namespace. */
+function inItsNetns<T>({ netns }: Network, work: () => T extends Promise<unknown> ? never : T): T {
+  return netns === undefined ? work() : inNetns(netns, work);
+}

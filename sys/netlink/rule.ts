@@ -1,0 +1,165 @@
+import type { Deadline } from "../deadline.ts";
+import { afOf, familyOf, formatIp, parseCidr } from "./address-text.ts";
+import {
+  type Attributes,
+  attribute,
+  attributeText,
+  attributeU8,
+  attributeU32,
+  decodeAttributes,
+  textOf,
+  u8Of,
+  u32Of,
+} from "./attribute.ts";
+import { NLM_F, RTM } from "./message.ts";
+import { type Family, FR_ACT, type NumberRange, type Rule } from "./records.ts";
+import type { RouteSocket } from "./socket.ts";
+
+/** Bytes of struct fib_rule_hdr, and its attributes (linux/fib_rules.h). */
+const HEADER = 12;
+const FRA = {
+  DST: 1,
+  SRC: 2,
+  IIFNAME: 3,
+  GOTO: 4,
+  PRIORITY: 6,
+  FWMARK: 10,
+  SUPPRESS_PREFIXLEN: 14,
+  TABLE: 15,
+  FWMASK: 16,
+  OIFNAME: 17,
+  UID_RANGE: 20,
+  PROTOCOL: 21,
+  IP_PROTO: 22,
+  SPORT_RANGE: 23,
+  DPORT_RANGE: 24,
+} as const;
+const FIB_RULE_INVERT = 2;
+const ALL_ONES = 0xffff_ffff;
+const FAMILIES: readonly Family[] = [4, 6];
+
+/** The policy rules of both families, in the order in which the kernel asks them. A kernel without them lists none. */
+export async function listRules(socket: RouteSocket, deadline: Deadline): Promise<Rule[]> {
+  const rules: Rule[] = [];
+  for (const family of FAMILIES) {
+    const payload = Buffer.alloc(HEADER);
+    payload.writeUInt8(afOf(family), 0);
+    const request = { type: RTM.GETRULE, payload, operation: "list", object: `IPv${family} rules` };
+    for (const reply of await socket.dump(request, deadline)) {
+      const rule = decodeRule(reply.payload);
+      // A family that the kernel has no rules for is answered with all families'.
+      if (rule?.family === family) rules.push(rule);
+    }
+  }
+  return rules;
+}
+
+/** Adds a rule; EEXIST when exactly this one is there. */
+export async function addRule(socket: RouteSocket, rule: Rule, deadline: Deadline): Promise<void> {
+  await change(socket, "add", RTM.NEWRULE, NLM_F.CREATE | NLM_F.EXCL, rule, deadline);
+}
+
+/** Deletes exactly this rule; ENOENT when it is not there. */
+export async function deleteRule(socket: RouteSocket, rule: Rule, deadline: Deadline): Promise<void> {
+  await change(socket, "delete", RTM.DELRULE, 0, rule, deadline);
+}
+
+async function change(
+  socket: RouteSocket,
+  operation: string,
+  type: number,
+  flags: number,
+  rule: Rule,
+  deadline: Deadline,
+): Promise<void> {
+  const object = `IPv${rule.family} rule ${rule.priority} from ${rule.source || "all"} table ${rule.table}`;
+  await socket.request({ type, flags, payload: encodeRule(rule), operation, object }, deadline);
+}
+
+/** fib_rule_hdr with its attributes. */
+export function encodeRule(rule: Rule): Buffer {
+  const source = rule.source === "" ? undefined : parseCidr(rule.source);
+  const destination = rule.destination === "" ? undefined : parseCidr(rule.destination);
+  const header = Buffer.alloc(HEADER);
+  header.writeUInt8(afOf(rule.family), 0);
+  header.writeUInt8(destination?.prefixLength ?? 0, 1);
+  header.writeUInt8(source?.prefixLength ?? 0, 2);
+  header.writeUInt8(rule.tos, 3);
+  header.writeUInt8(rule.action, 7);
+  header.writeUInt32LE(rule.invert ? FIB_RULE_INVERT : 0, 8);
+  const parts = [header, attributeU32(FRA.PRIORITY, rule.priority)];
+  if (rule.table !== 0) parts.push(attributeU32(FRA.TABLE, rule.table));
+  if (destination !== undefined && destination.prefixLength > 0)
+    parts.push(attribute(FRA.DST, destination.bytes));
+  if (source !== undefined && source.prefixLength > 0) parts.push(attribute(FRA.SRC, source.bytes));
+  if (rule.inputInterface !== "") parts.push(attributeText(FRA.IIFNAME, rule.inputInterface));
+  if (rule.outputInterface !== "") parts.push(attributeText(FRA.OIFNAME, rule.outputInterface));
+  if (rule.action === FR_ACT.GOTO) parts.push(attributeU32(FRA.GOTO, rule.gotoPriority));
+  if (rule.mark !== 0 || rule.markMask !== 0) {
+    parts.push(attributeU32(FRA.FWMARK, rule.mark), attributeU32(FRA.FWMASK, rule.markMask));
+  }
+  if (rule.suppressPrefixLength !== undefined)
+    parts.push(attributeU32(FRA.SUPPRESS_PREFIXLEN, rule.suppressPrefixLength));
+  if (rule.uids !== undefined) parts.push(attribute(FRA.UID_RANGE, uids(rule.uids)));
+  if (rule.ipProtocol !== 0) parts.push(attributeU8(FRA.IP_PROTO, rule.ipProtocol));
+  if (rule.sourcePorts !== undefined) parts.push(attribute(FRA.SPORT_RANGE, ports(rule.sourcePorts)));
+  if (rule.destinationPorts !== undefined)
+    parts.push(attribute(FRA.DPORT_RANGE, ports(rule.destinationPorts)));
+  parts.push(attributeU8(FRA.PROTOCOL, rule.protocol));
+  return Buffer.concat(parts);
+}
+
+/** Undefined for what is neither IPv4 nor IPv6 (multicast routing has rules too). */
+export function decodeRule(payload: Buffer): Rule | undefined {
+  const family = payload.length < HEADER ? undefined : familyOf(payload.readUInt8(0));
+  if (family === undefined) return undefined;
+  const attributes = decodeAttributes(payload, HEADER);
+  const suppressed = u32Of(attributes.get(FRA.SUPPRESS_PREFIXLEN));
+  const uidRange = attributes.get(FRA.UID_RANGE);
+  return {
+    family,
+    priority: u32Of(attributes.get(FRA.PRIORITY)) ?? 0,
+    source: prefixOf(attributes.get(FRA.SRC), payload.readUInt8(2)),
+    destination: prefixOf(attributes.get(FRA.DST), payload.readUInt8(1)),
+    tos: payload.readUInt8(3),
+    table: u32Of(attributes.get(FRA.TABLE)) ?? payload.readUInt8(4),
+    action: payload.readUInt8(7),
+    mark: u32Of(attributes.get(FRA.FWMARK)) ?? 0,
+    markMask: u32Of(attributes.get(FRA.FWMASK)) ?? 0,
+    inputInterface: textOf(attributes.get(FRA.IIFNAME)) ?? "",
+    outputInterface: textOf(attributes.get(FRA.OIFNAME)) ?? "",
+    invert: (payload.readUInt32LE(8) & FIB_RULE_INVERT) !== 0,
+    suppressPrefixLength: suppressed === ALL_ONES ? undefined : suppressed,
+    gotoPriority: u32Of(attributes.get(FRA.GOTO)) ?? 0,
+    uids:
+      uidRange === undefined ? undefined : { start: uidRange.readUInt32LE(0), end: uidRange.readUInt32LE(4) },
+    ipProtocol: u8Of(attributes.get(FRA.IP_PROTO)) ?? 0,
+    sourcePorts: portsOf(attributes, FRA.SPORT_RANGE),
+    destinationPorts: portsOf(attributes, FRA.DPORT_RANGE),
+    protocol: u8Of(attributes.get(FRA.PROTOCOL)) ?? 0,
+  };
+}
+
+function prefixOf(bytes: Buffer | undefined, prefixLength: number): string {
+  return bytes === undefined ? "" : `${formatIp(bytes)}/${prefixLength}`;
+}
+
+function uids({ start, end }: NumberRange): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeUInt32LE(start, 0);
+  bytes.writeUInt32LE(end, 4);
+  return bytes;
+}
+
+/** struct fib_rule_port_range: in the host's order. */
+function ports({ start, end }: NumberRange): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt16LE(start, 0);
+  bytes.writeUInt16LE(end, 2);
+  return bytes;
+}
+
+function portsOf(attributes: Attributes, type: number): NumberRange | undefined {
+  const bytes = attributes.get(type);
+  return bytes === undefined ? undefined : { start: bytes.readUInt16LE(0), end: bytes.readUInt16LE(2) };
+}
