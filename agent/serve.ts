@@ -40,7 +40,8 @@ export async function serve(guest: Guest): Promise<never> {
   const injector = createServer(guest);
   for (;;) {
     try {
-      using port = await openPort(deadlineIn(PORT_DEADLINE_MS, "wait for the agent's port"));
+      using deadline = deadlineIn(PORT_DEADLINE_MS, "wait for the agent's port");
+      using port = await openPort(deadline);
       reached("serving");
       log("serving");
       await serveSessions(port, (stream) => {
@@ -57,7 +58,8 @@ export async function serve(guest: Guest): Promise<never> {
 
 async function loopbackUp({ network }: Guest): Promise<void> {
   try {
-    await setLink(network.socket, LOOPBACK, { up: true }, deadlineIn(5000, "bring loopback up"));
+    using deadline = deadlineIn(5000, "bring loopback up");
+    await setLink(network.socket, LOOPBACK, { up: true }, deadline);
   } catch (error) {
     log("init step failed", { error: reasonOf(error) });
   }

@@ -32,7 +32,10 @@ export function unary<Request, Response>(
     const leftMs = Number(call.getDeadline()) - Date.now();
     const waitMs = Number.isFinite(leftMs) ? Math.min(leftMs, LONGEST_MS) : USUAL_DEADLINE_MS;
     const deadline = deadlineIn(waitMs, name, cancelled.signal);
-    run(method, call.request, { deadline, arrived }).then(
+    const running = run(method, call.request, { deadline, arrived });
+    // A template is saved with what still waits: nothing of one pod's start may be left for another's.
+    running.finally(() => deadline[Symbol.dispose]()).catch(() => undefined);
+    running.then(
       (response) => callback(null, response),
       (error) => {
         log("call failed", { method: name, error: reasonOf(error) });

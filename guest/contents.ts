@@ -7,9 +7,12 @@ export const AGENT_FOLDER = "usr/lib/tapir/agent";
 
 /**
  * For a start in the fewest different instructions: under emulation each costs most when it runs first. Functions stay
- * interpreted (agent/compiler.ts changes that later) and are not forgotten.
+ * interpreted (agent/compiler.ts changes that later) and are not forgotten; garbage of a start is not worth collecting.
  */
-const ENGINE = ["--no-opt", "--no-maglev", "--no-sparkplug", "--no-flush-bytecode"] as const;
+const ENGINE = [
+  ...["--no-opt", "--no-maglev", "--no-sparkplug", "--no-flush-bytecode"],
+  ...["--no-minor-gc-task", "--min-semi-space-size=4"],
+] as const;
 
 /** Process 1 of the guest. */
 export const GUEST_INIT = ["/usr/bin/node", "--no-warnings", ...ENGINE, `/${AGENT_FOLDER}/main.mjs`] as const;

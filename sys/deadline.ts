@@ -18,8 +18,11 @@ export interface Deadline {
   race<T>(work: Promise<T>): Promise<T>;
 }
 
-/** A deadline `milliseconds` from now; also ended by `parent`. The timer does not keep the process alive. */
-export function deadlineIn(milliseconds: number, job: string, parent?: AbortSignal): Deadline {
+/**
+ * A deadline `milliseconds` from now; also ended by `parent`. The timer does not keep the process alive; disposing stops
+ * it, for whoever wants nothing to run then.
+ */
+export function deadlineIn(milliseconds: number, job: string, parent?: AbortSignal): Deadline & Disposable {
   const endMs = performance.now() + milliseconds;
   const timeout = new AbortController();
   const timer = setTimeout(() => timeout.abort(expired(job, milliseconds)), milliseconds);
@@ -32,6 +35,7 @@ export function deadlineIn(milliseconds: number, job: string, parent?: AbortSign
     remainingMs,
     within: (partMs, partJob) => deadlineIn(Math.min(partMs, remainingMs()), partJob, signal),
     race: (work) => raceSignal(work, signal),
+    [Symbol.dispose]: () => clearTimeout(timer),
   };
 }
 

@@ -6,6 +6,7 @@ import { failpoint } from "../../sys/failpoint.ts";
 import { hasLedger, type Ledger, openLedger, replayLedger } from "../../sys/ledger.ts";
 import { allocatedBytes, punchZeroPages } from "../../sys/memory-file.ts";
 import type { VmPlan } from "../hypervisor.ts";
+import { exitError } from "../qemu/exit.ts";
 import { createQemu } from "../qemu/qemu.ts";
 import type { QemuVm } from "../qemu/vm.ts";
 import { filesOf, type KeyParts } from "./key.ts";
@@ -103,8 +104,8 @@ async function buildIn(
 /** The result of `work`, or why the guest ended before there was one. */
 async function orItsEnd<T>(vm: QemuVm, work: Promise<T>, deadline: Deadline): Promise<T> {
   work.catch(() => undefined);
-  const ended = vm.exited.then(({ stderrTail }) => {
-    throw new Error(`the guest ended: ${stderrTail || vm.consoleTail()}`);
+  const ended = vm.exited.then((exit) => {
+    throw exitError("the template", exit, vm.consoleTail());
   });
   ended.catch(() => undefined);
   return deadline.race(Promise.race([work, ended]));
