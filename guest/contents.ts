@@ -11,7 +11,7 @@ export const AGENT_FOLDER = "usr/lib/tapir/agent";
  */
 const ENGINE = [
   ...["--no-opt", "--no-maglev", "--no-sparkplug", "--no-flush-bytecode"],
-  ...["--no-minor-gc-task", "--min-semi-space-size=4"],
+  ...["--no-minor-gc-task", "--max-semi-space-size=8"],
 ] as const;
 
 /** Process 1 of the guest. */
