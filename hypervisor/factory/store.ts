@@ -62,7 +62,8 @@ export function openTemplate(store: string, key: string): OpenTemplate {
 function faultOf(manifest: Manifest, memoryFd: number, statePath: string): string | undefined {
   const { memory, state } = manifest;
   if (fstatSync(memoryFd).size !== memory.bytes) return "its memory file has another size";
-  if (allocatedBytes(memoryFd) !== memory.allocatedBytes) return "its memory file has other holes";
+  // More of it than was saved is no fault: a guest that maps the file fills the holes that it reads, with zeros.
+  if (allocatedBytes(memoryFd) < memory.allocatedBytes) return "its memory file has more holes";
   const content = readFileSync(statePath);
   if (content.length !== state.bytes) return "its state file has another size";
   return sha256(content) === state.sha256 ? undefined : "its state file has another content";
