@@ -15,16 +15,18 @@ async function restoreOnce({ argv, agentSocket, state, device }: FloorOrder): Pr
   const started = performance.now();
   const stateFd = openSync(state, "r");
   const qemu = await startBareQemu(argv, [TAP_FD, stateFd]);
-  const loaded = qemu.event("RESUME");
+  const loaded = qemu.event("MIGRATION", { status: "completed" });
   await Promise.all([
     qemu.execute("netdev_add", { type: "tap", id: "warm", fd: String(TAP_FD) }),
     qemu.execute("device_add", { ...device, netdev: "warm" }),
     qemu.execute("migrate-set-capabilities", {
-      capabilities: [{ capability: "x-ignore-shared", state: true }],
+      capabilities: ["x-ignore-shared", "events"].map((capability) => ({ capability, state: true })),
     }),
     qemu.execute("migrate-incoming", { uri: `fd:${STATE_FD}` }),
   ]);
   await loaded;
+  // Not waited for: what the agent is told lies in its socket until then.
+  void qemu.execute("cont");
   const client = new AgentClient(`unix:${agentSocket}`, credentials.createInsecure());
   await new Promise<void>((resolve, reject) => {
     client.check({}, (error) => (error === null ? resolve() : reject(error)));

@@ -10,7 +10,7 @@ test("a pod's command line becomes one that inherits nothing", (t) => {
     ...["-chardev", "socket,id=agent,path=/run/pod/agent.sock,server=on,wait=off"],
   ];
   t.deepEqual(bareArguments(argv, "/store/memory", "/tmp/a.sock"), [
-    ...["-machine", "q35,memory-backend=ram", "-incoming", "defer"],
+    ...["-machine", "q35,memory-backend=ram", "-S", "-incoming", "defer"],
     ...["-object", "memory-backend-file,id=ram,size=256M,mem-path=/store/memory,share=off"],
     ...["-object", "memory-backend-file,id=image,mem-path=/root.erofs,share=on"],
     ...["-chardev", "null,id=qmp", "-chardev", "null,id=console,mux=on"],

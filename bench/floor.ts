@@ -12,6 +12,8 @@ import { openTap } from "../sys/tap.ts";
 import type { Arm } from "./measure.ts";
 import { listProcesses } from "./pss.ts";
 
+const RESTORE_MS = 20_000;
+
 /** What the floor's program is told. */
 export interface FloorOrder {
   readonly argv: readonly string[];
@@ -34,7 +36,10 @@ export function floorArm(store: string, podId: string, directory: string): Arm &
     name: "floor",
     async run() {
       const args = ["--no-warnings", program, JSON.stringify(order)];
-      const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe", ...tapFds] });
+      const child = spawn(process.execPath, args, {
+        stdio: ["ignore", "pipe", "pipe", ...tapFds],
+        timeout: RESTORE_MS,
+      });
       const said = async (stream: Readable | null): Promise<string> => (stream === null ? "" : text(stream));
       const [out, complaint, [code]] = await Promise.all([
         said(child.stdout),
@@ -68,7 +73,7 @@ function floorOrder(store: string, podId: string, directory: string): FloorOrder
 /** The pod's command line without what it inherited: no monitor, nobody at the console, the saved memory mapped privately. */
 export function bareArguments(argv: readonly string[], memory: string, agentSocket: string): string[] {
   const own = argv.slice(argv.findIndex((word) => word.includes("qemu-system")) + 1);
-  const words = own.map((word) => {
+  return own.map((word) => {
     if (/^socket,id=qmp,/.test(word)) return "null,id=qmp";
     if (/^socket,id=console,/.test(word)) return "null,id=console,mux=on";
     if (/^socket,id=agent,/.test(word)) return `socket,id=agent,path=${agentSocket},server=on,wait=off`;
@@ -78,6 +83,4 @@ export function bareArguments(argv: readonly string[], memory: string, agentSock
     }
     return word;
   });
-  // Running as soon as the state is there.
-  return words.filter((word) => word !== "-S");
 }

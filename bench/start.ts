@@ -52,7 +52,7 @@ async function prepare(node: BenchNode): Promise<ReturnType<typeof floorArm>> {
 
 async function benchShimStart(): Promise<Outcome> {
   using shim = shimStartArms();
-  return interleave(shim.arms, { rounds: PAIRS, budgetMs: BUDGET_MS });
+  return await interleave(shim.arms, { rounds: PAIRS, budgetMs: BUDGET_MS });
 }
 
 async function bench(): Promise<void> {
