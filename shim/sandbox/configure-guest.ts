@@ -9,23 +9,25 @@ import type { SandboxSpec } from "./bundle.ts";
 import { guestRequest } from "./guest-request.ts";
 import type { Settings } from "./settings.ts";
 
-export interface GuestConfiguration {
+export interface RunningGuest {
   readonly spec: SandboxSpec;
   readonly settings: Settings;
   readonly timeline: Timeline;
   readonly deadline: Deadline;
   readonly vm: Vm;
   readonly agent: Agent;
-  readonly network: GuestNetwork;
 }
 
-/** Waits for the guest's agent and makes the guest the pod's, in one round trip. */
-export async function configureGuest(configuration: GuestConfiguration): Promise<void> {
-  const { spec, settings, timeline, deadline, vm, agent, network } = configuration;
-  const { agent: timeouts } = settings.configuration;
+/** A restored guest answers at once or not at all: this is long enough to be sure. */
+const RESTORED_SHARE = 0.25;
+
+/** Waits until the guest's agent serves. Returns when that began, in the timeline's milliseconds. */
+export async function reachAgent(guest: RunningGuest): Promise<number> {
+  const { spec, settings, timeline, deadline, vm, agent } = guest;
   const runningMs = timeline.nowMs();
+  const dialMs = settings.timeoutMs(settings.configuration.agent.dialTimeoutSeconds);
   const dialing = deadline.within(
-    settings.timeoutMs(timeouts.dialTimeoutSeconds),
+    vm.restored === undefined ? dialMs : dialMs * RESTORED_SHARE,
     `reach the agent of ${spec.id}`,
   );
   const waiting = vm.restored === undefined ? "guest boot" : "agent ready";
@@ -38,8 +40,16 @@ export async function configureGuest(configuration: GuestConfiguration): Promise
         hint: `the guest's console ends with:\n${vm.consoleTail()}`,
       });
     });
+  return runningMs;
+}
+
+/** Makes the guest the pod's, in one round trip. */
+export async function configureGuest(
+  guest: RunningGuest & { readonly network: GuestNetwork; readonly runningMs: number },
+): Promise<void> {
+  const { spec, settings, timeline, deadline, vm, agent, network, runningMs } = guest;
   const asking = deadline.within(
-    settings.timeoutMs(timeouts.requestTimeoutSeconds),
+    settings.timeoutMs(settings.configuration.agent.requestTimeoutSeconds),
     `configure the guest of ${spec.id}`,
   );
   const { milestones } = await timeline.measure("configure", () =>

@@ -9,12 +9,13 @@ import { planNics } from "../../network/nic-plan.ts";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import type { Ledger } from "../../sys/ledger.ts";
 import { type Agent, connectAgent } from "../agent-client.ts";
+import type { Configuration } from "../config/schema.ts";
 import { podFactory } from "../factory/pod-factory.ts";
 import { vmPlan } from "../factory/vm-plan.ts";
 import type { Log } from "../log.ts";
 import type { Timeline } from "../state/timeline.ts";
 import type { SandboxSpec } from "./bundle.ts";
-import { configureGuest, unlessEnded } from "./configure-guest.ts";
+import { configureGuest, reachAgent, unlessEnded } from "./configure-guest.ts";
 import type { Settings } from "./settings.ts";
 
 export interface VmStart {
@@ -43,17 +44,16 @@ export async function startVm(start: VmStart): Promise<PodVm> {
   const signal = AbortSignal.any([deadline.signal, giveUp.signal]);
   const together = deadlineIn(deadline.remainingMs(), deadline.job, signal);
   const connecting = connectPod(start, together);
-  const starting = startGuest(
+  const starting = startAnsweringGuest(
     start,
     connecting.then(({ nics }) => nics),
     together,
   );
   try {
     // The first failure is the reason; the other side is told, and waited for.
-    const [{ nics, network }, vm] = await Promise.all([connecting, starting]);
-    const agent = connectAgent(vm.agentSocket);
-    void vm.exited.then(() => agent[Symbol.dispose]());
-    await unlessEnded(vm, () => configureGuest({ ...start, vm, agent, network: inGuest(network, nics, vm) }));
+    const [{ nics, network }, guest] = await Promise.all([connecting, starting]);
+    const { vm, agent } = guest;
+    await unlessEnded(vm, () => configureGuest({ ...start, ...guest, network: inGuest(network, nics, vm) }));
     return { vm, agent };
   } catch (error) {
     giveUp.abort(error);
@@ -85,12 +85,36 @@ async function connectPod(
   return { nics, network: planGuest(found, plans) };
 }
 
+/** A restored guest that is silent is given up, and one is booted in its place. */
+async function startAnsweringGuest(
+  start: VmStart,
+  nics: Promise<readonly AttachedNic[]>,
+  deadline: Deadline,
+): Promise<PodVm & { readonly runningMs: number }> {
+  const { log, spec, settings } = start;
+  const vm = await startGuest(start, settings.configuration, nics, deadline);
+  const agent = connectAgent(vm.agentSocket);
+  void vm.exited.then(() => agent[Symbol.dispose]());
+  try {
+    const runningMs = await unlessEnded(vm, () => reachAgent({ ...start, deadline, vm, agent }));
+    return { vm, agent, runningMs };
+  } catch (error) {
+    if (vm.restored === undefined || deadline.signal.aborted) throw error;
+    log.warn("the restored guest does not answer: another one boots", { sandbox: spec.id, error });
+    await vm.stop(deadline);
+    const { factory } = settings.configuration;
+    const cold = { ...settings.configuration, factory: { ...factory, template: false } };
+    return startAnsweringGuest({ ...start, settings: { ...settings, configuration: cold } }, nics, deadline);
+  }
+}
+
 function startGuest(
   { spec, settings, ledger, timeline, log }: VmStart,
+  configuration: Configuration,
   nics: Promise<readonly AttachedNic[]>,
   deadline: Deadline,
 ): Promise<Vm> {
-  const { configuration, accelerator } = settings;
+  const { accelerator } = settings;
   const factory = podFactory(configuration, accelerator, {
     measure: timeline.measure,
     warn: (message, error) => log.warn(message, { sandbox: spec.id, error }),
