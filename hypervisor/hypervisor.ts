@@ -1,5 +1,6 @@
 import type { Deadline } from "../sys/deadline.ts";
 import type { Ledger } from "../sys/ledger.ts";
+import type { VmStorage } from "./storage.ts";
 
 /** What a VM is made of. Complete: whoever builds it has resolved every default. */
 export interface VmSpec extends VmShape {
@@ -52,6 +53,8 @@ export interface Vm {
   readonly exited: Promise<VmExit>;
   /** The last lines of the guest's console, for errors. */
   consoleTail(): string;
+  /** Folders and disks that come and go while the guest runs. */
+  readonly storage: VmStorage;
   /** Set when the guest did not boot but was restored from a template. */
   readonly restored?: RestoredGuest | undefined;
   /** Asks QEMU to quit, kills it when it does not by the deadline. Idempotent. */

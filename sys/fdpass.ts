@@ -1,4 +1,4 @@
-import { closeSync } from "node:fs";
+import { closeSync, rmSync } from "node:fs";
 import { Socket } from "node:net";
 import koffi from "koffi";
 import { check, libc } from "./libc.ts";
@@ -18,12 +18,14 @@ export interface SocketPair {
 const MAX_DESCRIPTORS = 253;
 
 const AF_UNIX = 1;
+const SUN_PATH_BYTES = 108;
 const SOCK_STREAM = 1;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
+const MSG_CMSG_CLOEXEC = 0x4000_0000;
 
 const iovec = koffi.struct({ base: "void *", length: "size_t" });
 const messageHeader = koffi.struct({
@@ -47,6 +49,45 @@ export function socketPair(): SocketPair {
   );
   const [ours = -1, theirs = -1] = ends;
   return { ours, theirs };
+}
+
+/**
+ * A listening socket, and a connection to it that waits to be accepted: for a server that wants to accept and whose
+ * client must not wait for it. `path` is where they meet; nothing is there before and after, and nobody else gets in if
+ * its folder lets nobody else in. Both are close-on-exec, owned by the caller.
+ */
+export function listeningPair(path: string): { readonly listening: number; readonly connected: number } {
+  const address = socketAddress(path);
+  const open: number[] = [];
+  const socket = (): number => {
+    const fd = check(libc.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "create", "unix socket");
+    open.push(fd);
+    return fd;
+  };
+  try {
+    const listening = socket();
+    check(libc.bind(listening, address, address.length), "bind", path);
+    check(libc.listen(listening, 1), "listen on", path);
+    const connected = socket();
+    check(libc.connect(connected, address, address.length), "connect to", path);
+    return { listening, connected };
+  } catch (error) {
+    closeAll(open);
+    throw error;
+  } finally {
+    rmSync(path, { force: true });
+  }
+}
+
+/** sockaddr_un (unix(7)). */
+function socketAddress(path: string): Buffer {
+  const text = Buffer.from(path);
+  if (text.length > SUN_PATH_BYTES - 1)
+    throw new RangeError(`a unix socket's path has at most 107 bytes: ${path}`);
+  const address = Buffer.alloc(2 + text.length + 1);
+  address.writeUInt16LE(AF_UNIX, 0);
+  text.copy(address, 2);
+  return address;
 }
 
 /** Wraps a connected unix socket; the stream owns the descriptor from now on, unless this throws. */
@@ -90,4 +131,38 @@ export function encodeRights(fds: readonly number[]): Buffer {
   control.writeInt32LE(SCM_RIGHTS, 12);
   for (const [index, fd] of fds.entries()) control.writeInt32LE(fd, 16 + 4 * index);
   return control;
+}
+
+/**
+ * Takes one message off a connected unix socket without waiting: at most `bytes` and `count` descriptors, which are
+ * close-on-exec and the caller's. More descriptors than that are closed by the kernel. EAGAIN: nothing came yet.
+ */
+export function receiveDescriptors(
+  socket: number,
+  bytes: number,
+  count: number,
+): { bytes: Buffer; descriptors: number[] } {
+  const data = Buffer.alloc(bytes);
+  const control = Buffer.alloc(Math.ceil((16 + 4 * count) / 8) * 8);
+  const header = {
+    name: null,
+    nameLength: 0,
+    vector: [{ base: data, length: data.length }],
+    vectorLength: 1,
+    control,
+    controlLength: control.length,
+    flags: 0,
+  };
+  const flags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
+  const received = libc.recvmsg(socket, koffi.as(header, messageHeaderPointer), flags);
+  const length = check(Number(received), "receive", `descriptors over socket ${socket}`);
+  return { bytes: data.subarray(0, length), descriptors: decodeRights(control) };
+}
+
+/** The descriptors in a buffer of control messages that was zero before the kernel wrote into it. */
+function decodeRights(control: Buffer): number[] {
+  const length = Number(control.readBigUInt64LE(0));
+  if (length < 16 || control.readInt32LE(8) !== SOL_SOCKET || control.readInt32LE(12) !== SCM_RIGHTS)
+    return [];
+  return Array.from({ length: Math.floor((length - 16) / 4) }, (_, at) => control.readInt32LE(16 + 4 * at));
 }

@@ -11,6 +11,8 @@ export const libc = {
   open: lib.func("int open(const char *path, int flags, int mode)"),
   close: lib.func("int close(int fd)"),
   dup: lib.func("int dup(int fd)"),
+  dup3: lib.func("int dup3(int from, int to, int flags)"),
+  pipe2: lib.func("int pipe2(_Out_ int *fds, int flags)"),
   /** For descriptors that say EAGAIN all day: node:fs would throw, with a stack, each time. */
   read: lib.func("long read(int fd, void *buffer, unsigned long length)"),
   write: lib.func("long write(int fd, const void *buffer, unsigned long length)"),
@@ -22,7 +24,13 @@ export const libc = {
     "int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)",
   ),
   umount2: lib.func("int umount2(const char *target, int flags)"),
+  connect: lib.func("int connect(int fd, const void *address, unsigned int length)"),
   sendmsg: lib.func("long sendmsg(int fd, const void *message, int flags)"),
+  recvmsg: lib.func("long recvmsg(int fd, const void *message, int flags)"),
+  socket: lib.func("int socket(int domain, int type, int protocol)"),
+  bind: lib.func("int bind(int fd, const void *address, unsigned int length)"),
+  listen: lib.func("int listen(int fd, int backlog)"),
+  accept4: lib.func("int accept4(int fd, void *address, void *length, int flags)"),
   socketpair: lib.func("int socketpair(int domain, int type, int protocol, _Out_ int *fds)"),
   getsockname: lib.func("int getsockname(int fd, void *address, void *length)"),
   setsockopt: lib.func(
@@ -42,6 +50,17 @@ export const libc = {
   eventfd: lib.func("int eventfd(unsigned int initial, int flags)"),
   /** Only for the pidfd family, which takes three small integers and a null. */
   syscall: lib.func("long syscall(long number, long a, long b, long c, long d)"),
+  openat2: lib.func(
+    "long syscall(long number, int directory, const char *path, const void *how, size_t size)",
+  ),
+  /** The mount API of descriptors, which glibc has no functions for before 2.36. */
+  openTree: lib.func("long syscall(long number, int directory, const char *path, unsigned int flags)"),
+  moveMount: lib.func(
+    "long syscall(long number, int from, const char *fromPath, int to, const char *toPath, unsigned int flags)",
+  ),
+  mountSetattr: lib.func(
+    "long syscall(long number, int directory, const char *path, unsigned int flags, const void *attributes, size_t size)",
+  ),
   sync: lib.func("void sync()"),
   mmap: lib.func("void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset)"),
   munmap: lib.func("int munmap(void *address, size_t length)"),

@@ -100,6 +100,42 @@ export function networkDevice(nic: {
   };
 }
 
+/** A folder of the host, as its server behind `chardev` shows it. Legacy drivers never knew it. */
+export function shareDevice(share: {
+  readonly id: string;
+  readonly chardev: string;
+  readonly tag: string;
+  readonly port: string;
+}): DeviceArguments {
+  return {
+    driver: "vhost-user-fs-pci",
+    id: share.id,
+    bus: share.port,
+    addr: pciSlot(0),
+    chardev: share.chardev,
+    tag: share.tag,
+    "queue-size": 1024,
+  };
+}
+
+/** A disk on a root port. */
+export function diskDevice(disk: {
+  readonly id: string;
+  readonly drive: string;
+  readonly serial: string;
+  readonly port: string;
+}): DeviceArguments {
+  return {
+    driver: "virtio-blk-pci",
+    id: disk.id,
+    bus: disk.port,
+    addr: pciSlot(0),
+    drive: disk.drive,
+    serial: disk.serial,
+    ...modern,
+  };
+}
+
 /** QEMU reads slots as hexadecimal. */
 function pciSlot(slot: number): string {
   return `0x${slot.toString(16)}`;

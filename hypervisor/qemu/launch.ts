@@ -6,7 +6,7 @@ import { identify, PROCESS_TOKEN, type ProcessIdentity } from "../../sys/process
 import { settledWithin } from "./settled-within.ts";
 import { createTail } from "./tail.ts";
 
-/** A child that runs a VMM. */
+/** A child that runs a VMM, or serves one. */
 export interface VmmProcess {
   readonly pid: number;
   /** Undefined when it was gone before it could be looked at. */
@@ -28,16 +28,17 @@ const SETPRIV_PATHS = ["/usr/bin/setpriv", "/bin/setpriv"];
 
 /**
  * Runs `binary` in a session of its own, with nothing in its environment but `token`, `inherit` as descriptors 3, 4, ...,
- * no way to gain privileges, and SIGKILL when this process dies. Resolves once it was executed.
- * Errors: what execve(2) says.
+ * no way to gain privileges, no other than the `capabilities` (not set: this process's), and SIGKILL when this process
+ * dies. Resolves once it was executed. Errors: what execve(2) says.
  */
 export async function launch(
   binary: string,
   argv: readonly string[],
   inherit: readonly number[],
   token: string,
+  capabilities?: readonly string[],
 ): Promise<VmmProcess> {
-  const [file, ...rest] = [...parentDeathSignal(), binary, ...argv] as [string, ...string[]];
+  const [file, ...rest] = [...confinement(capabilities), binary, ...argv] as [string, ...string[]];
   const child = spawn(file, rest, {
     // Away from signals to the shim's group; and stdout is not for QEMU: containerd may read ours.
     detached: true,
@@ -58,10 +59,13 @@ export async function launch(
   return { pid, identity: identify(pid), exited };
 }
 
-/** setpriv(1) of util-linux sets both and executes QEMU in its own place. Without it the ledger alone ends QEMU. */
-function parentDeathSignal(): string[] {
+/** setpriv(1) of util-linux sets all and executes QEMU in its own place. Without it the ledger alone ends QEMU. */
+function confinement(capabilities: readonly string[] | undefined): string[] {
   const setpriv = SETPRIV_PATHS.find((path) => existsSync(path));
-  return setpriv === undefined ? [] : [setpriv, "--pdeathsig", "KILL", "--no-new-privs", "--"];
+  if (setpriv === undefined) return [];
+  const kept = capabilities?.map((name) => `,+${name}`).join("");
+  const bounding = kept === undefined ? [] : ["--bounding-set", `-all${kept}`];
+  return [setpriv, "--pdeathsig", "KILL", "--no-new-privs", ...bounding, "--"];
 }
 
 async function watchExit(child: ChildProcess): Promise<ProcessExit> {

@@ -78,7 +78,9 @@ async function spawnQemu(spawning: Spawning): Promise<WatchedVm> {
       closeAll([monitor.theirs, console.theirs]),
     );
     if (process.identity !== undefined) context.amend({ kind: "process", token, ...process.identity });
-    const vm = await watchVm({ spec, process, transport, console: recorded, topology, deadline });
+    const sharedMemory = spawning.options.memory?.shared ?? true;
+    const parts = { spec, process, transport, console: recorded, topology, sharedMemory, deadline };
+    const vm = await watchVm(parts);
     context.onRelease(vm.quit);
     return vm;
   } catch (error) {

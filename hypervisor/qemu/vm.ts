@@ -11,6 +11,7 @@ import type { VmmProcess } from "./launch.ts";
 import { nicKind } from "./nic-kind.ts";
 import { createPorts } from "./ports.ts";
 import { settledWithin } from "./settled-within.ts";
+import { createStorage } from "./storage.ts";
 import type { Topology } from "./topology.ts";
 
 /** A VM as the rooms of `hypervisor/qemu` see it. */
@@ -33,6 +34,8 @@ export interface VmParts {
   readonly transport: QmpTransport;
   readonly console: GuestConsole;
   readonly topology: Topology;
+  /** Whether another process can be given the guest's memory. */
+  readonly sharedMemory: boolean;
   readonly deadline: Deadline;
 }
 
@@ -76,6 +79,7 @@ export async function watchVm(parts: VmParts): Promise<WatchedVm> {
     exited,
     qmp,
     nics: createHotplug(plugs, nicKind),
+    storage: createStorage({ ...plugs, directory: spec.directory, sharedMemory: parts.sharedMemory }),
     consoleTail: console.tail,
     async stop(stopDeadline) {
       await quit(stopDeadline).catch(() => undefined);

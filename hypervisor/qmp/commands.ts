@@ -22,6 +22,15 @@ export interface QmpCommands {
   closefd: { arguments: { fdname: string }; returns: unknown };
   netdev_add: { arguments: TapNetdev; returns: unknown };
   netdev_del: { arguments: { id: string }; returns: unknown };
+  /** Put a descriptor named by `getfd` to use, and give it back. A chardev that a device uses cannot be removed. */
+  "chardev-add": { arguments: { id: string; backend: SocketBackend }; returns: unknown };
+  "chardev-remove": { arguments: { id: string }; returns: unknown };
+  /** Takes exactly one descriptor by SCM_RIGHTS into a set, which block devices open as `/dev/fdset/<id>`. */
+  "add-fd": { arguments: { "fdset-id": number; opaque: string }; returns: unknown };
+  /** Closes a set once nothing uses it any more. */
+  "remove-fd": { arguments: { "fdset-id": number }; returns: unknown };
+  "blockdev-add": { arguments: RawBlockNode; returns: unknown };
+  "blockdev-del": { arguments: { "node-name": string }; returns: unknown };
   device_add: { arguments: DeviceArguments; returns: unknown };
   /** Answers at once; the device is gone with DEVICE_DELETED. */
   device_del: { arguments: { id: string }; returns: unknown };
@@ -41,6 +50,27 @@ export interface TapNetdev {
   readonly fds: string;
   readonly vhost?: boolean;
   readonly vhostfds?: string;
+}
+
+export interface SocketBackend {
+  readonly type: "socket";
+  readonly data: {
+    readonly addr: { readonly type: "fd"; readonly data: { readonly str: string } };
+    readonly server: boolean;
+  };
+}
+
+export interface RawBlockNode {
+  readonly driver: "raw";
+  readonly "node-name": string;
+  readonly "read-only": boolean;
+  readonly discard: "unmap" | "ignore";
+  readonly file: {
+    readonly driver: "file" | "host_device";
+    readonly filename: string;
+    readonly locking: "auto" | "off";
+    readonly discard: "unmap" | "ignore";
+  };
 }
 
 export type DevicePropertyValue = string | number | boolean;
