@@ -5,7 +5,7 @@ import { ETC, NOBODY, writeFiles } from "./identity/files.ts";
 import { setHostname } from "./identity/hostname.ts";
 import { log, logTo } from "./log.ts";
 import { powerOff } from "./power.ts";
-import { reapOrphans } from "./process/reap.ts";
+import { type OnReaped, reapOrphans } from "./process/reap.ts";
 
 const { NOSUID, NODEV, NOEXEC } = MS;
 const SAFE = NOSUID | NODEV | NOEXEC;
@@ -40,10 +40,10 @@ const IPV6_SYSCTLS: Readonly<Record<string, string>> = {
 };
 
 /**
- * What the first process of the guest does before it serves. A step that fails is told on the console and the
+ * What the first process of the guest does before it serves; `onReaped` hears of every orphan that ended. A step that fails is told on the console and the
  * rest goes on: an agent that answers can say what is wrong, a panic cannot.
  */
-export function init(): void {
+export function init(onReaped?: OnReaped): void {
   // The console can only be opened below /dev: nothing before is told.
   for (const request of MOUNTS.slice(0, 3)) step(`mount ${request.target}`, () => mountOnce(request));
   logTo("/dev/console");
@@ -52,7 +52,7 @@ export function init(): void {
   step("list IPv6 settings", () => readdirSync("/proc/sys/net/ipv6/conf").forEach(setIpv6Sysctls));
   step("name the guest", () => setHostname(NOBODY.hostname));
   step(`write ${ETC}`, () => writeFiles(NOBODY));
-  reapOrphans();
+  reapOrphans(onReaped);
   process.on("SIGTERM", () => powerOff("signal SIGTERM"));
   process.on("SIGINT", () => powerOff("signal SIGINT"));
 }

@@ -1,6 +1,7 @@
 import { init, surviveErrors } from "./init.ts";
 import { log } from "./log.ts";
 import { reached } from "./milestones.ts";
+import { createExits } from "./process/exits.ts";
 import { serve, thisGuest } from "./serve.ts";
 import { AGENT_VERSION } from "./version.ts";
 import { warm } from "./warm.ts";
@@ -12,8 +13,9 @@ if (process.env.TAPIR_AGENT_WARM === "1") {
 }
 surviveErrors();
 reached("agent");
+const exits = createExits();
 if (process.pid === 1) {
-  init();
+  init(exits.ended);
 }
 log("started", { version: AGENT_VERSION, node: process.version });
-await serve(thisGuest());
+await serve(thisGuest(), exits);

@@ -1,14 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { AgentService } from "../proto/gen/tapir/agent/v1/agent.ts";
+import { ContainersService } from "../proto/gen/tapir/agent/v1/container.ts";
 import { deadlineIn } from "../sys/deadline.ts";
 import { reasonOf } from "../sys/error.ts";
 import { setLink } from "../sys/netlink/link.ts";
 import { openRoute } from "../sys/netlink/socket.ts";
+import { createContainerService } from "./container/service.ts";
 import { becomePod } from "./identity/become.ts";
 import { log } from "./log.ts";
 import { reached } from "./milestones.ts";
 import { powerOff } from "./power.ts";
+import { createExits, type Exits } from "./process/exits.ts";
 import type { Guest } from "./sandbox.ts";
 import { createService } from "./service.ts";
 import { openPort } from "./transport/port.ts";
@@ -25,19 +28,23 @@ export function thisGuest(): Guest {
 }
 
 /** A gRPC server without a listener: connections are injected. */
-export function createServer(guest: Guest): ReturnType<Server["createConnectionInjector"]> {
+export function createServer(
+  guest: Guest,
+  exits: Exits = createExits(),
+): ReturnType<Server["createConnectionInjector"]> {
   const server = new Server({
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.enable_channelz": 0,
   });
   server.addService(AgentService, createService(guest));
+  server.addService(ContainersService, createContainerService(exits));
   return server.createConnectionInjector(ServerCredentials.createInsecure());
 }
 
 /** Serves the host over the agent's port for ever; a port that goes is waited for again. */
-export async function serve(guest: Guest): Promise<never> {
+export async function serve(guest: Guest, exits: Exits): Promise<never> {
   await loopbackUp(guest);
-  const injector = createServer(guest);
+  const injector = createServer(guest, exits);
   for (;;) {
     try {
       using deadline = deadlineIn(PORT_DEADLINE_MS, "wait for the agent's port");

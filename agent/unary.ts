@@ -24,13 +24,29 @@ export function unary<Request, Response>(
   name: string,
   method: Method<Request, Response>,
 ): handleUnaryCall<Request, Response> {
+  return withDeadline(name, method, USUAL_DEADLINE_MS);
+}
+
+/** As `unary`, but a caller without deadline waits for as long as it takes. */
+export function unaryWithoutLimit<Request, Response>(
+  name: string,
+  method: Method<Request, Response>,
+): handleUnaryCall<Request, Response> {
+  return withDeadline(name, method, LONGEST_MS);
+}
+
+function withDeadline<Request, Response>(
+  name: string,
+  method: Method<Request, Response>,
+  usualMs: number,
+): handleUnaryCall<Request, Response> {
   return (call, callback) => {
     const arrived = process.hrtime.bigint();
     const cancelled = new AbortController();
     call.on("cancelled", () => cancelled.abort(cancellation(name)));
     // Read now: the method may set the clock that this is measured with.
     const leftMs = Number(call.getDeadline()) - Date.now();
-    const waitMs = Number.isFinite(leftMs) ? Math.min(leftMs, LONGEST_MS) : USUAL_DEADLINE_MS;
+    const waitMs = Number.isFinite(leftMs) ? Math.min(leftMs, LONGEST_MS) : usualMs;
     const deadline = deadlineIn(waitMs, name, cancelled.signal);
     const running = run(method, call.request, { deadline, arrived });
     // A template is saved with what still waits: nothing of one pod's start may be left for another's.

@@ -47,3 +47,21 @@ export function unmount(target: string): void {
     throw systemError(errno, { operation: "unmount", object: target });
   }
 }
+
+/**
+ * mount(2) in a thread of the pool: the server of a network or user-space file system may take its time to answer, or
+ * never answer.
+ */
+export function mountWaiting(request: MountRequest): Promise<void> {
+  const { source, target, type, flags = 0, data = "" } = request;
+  const object = `${type === "" ? source : `${type} ${source}`} on ${target}`;
+  return new Promise((resolve, reject) => {
+    const done = (error: Error | null, result: number): void => {
+      // The call's own errno: koffi keeps it for the callback.
+      if (error !== null) reject(error);
+      else if (result === 0) resolve();
+      else reject(systemError(koffi.errno(), { operation: "mount", object }));
+    };
+    libc.mount.async(source, target, type === "" ? null : type, flags, data === "" ? null : data, done);
+  });
+}

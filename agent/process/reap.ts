@@ -6,6 +6,10 @@ import { errnoOf } from "../../sys/error.ts";
 import { libc } from "../../sys/libc.ts";
 
 const WNOHANG = 1;
+
+/** Gets the pid and the status (wait(2)) of each orphan that was reaped. */
+export type OnReaped = (pid: number, status: number) => void;
+
 /** Node tells here of every ChildProcess, whoever starts it (diagnostics_channel, "child_process"). */
 const CHANNEL = "child_process";
 
@@ -29,13 +33,13 @@ function onStart(message: unknown): void {
  * Reaps orphans that ended, now and whenever a child ends: the first process inherits every orphan of the guest.
  * Processes started from here on by node:child_process stay Node's.
  */
-export function reapOrphans(): Disposable {
+export function reapOrphans(onReaped?: OnReaped): Disposable {
   const onChild = (): void => {
-    reap();
+    reap(childrenOfSelf, onReaped);
   };
   subscribe(CHANNEL, onStart);
   process.on("SIGCHLD", onChild);
-  reap();
+  onChild();
   return {
     [Symbol.dispose]: () => {
       process.off("SIGCHLD", onChild);
@@ -45,13 +49,17 @@ export function reapOrphans(): Disposable {
 }
 
 /** Waits for each ended child that is not Node's; returns their pids. */
-export function reap(children: () => readonly number[] = childrenOfSelf): number[] {
+export function reap(children: () => readonly number[] = childrenOfSelf, onReaped?: OnReaped): number[] {
   const reaped: number[] = [];
   const status = [0];
   for (;;) {
     // Signals coalesce and the list is a snapshot: look again until a round finds nothing.
     const own = new Set(Array.from(awaited, ({ pid }) => pid));
-    const round = children().filter((pid) => !own.has(pid) && libc.waitpid(pid, status, WNOHANG) === pid);
+    const round = children().filter((pid) => {
+      if (own.has(pid) || libc.waitpid(pid, status, WNOHANG) !== pid) return false;
+      onReaped?.(pid, status[0] ?? 0);
+      return true;
+    });
     if (round.length === 0) return reaped;
     reaped.push(...round);
   }

@@ -84,8 +84,8 @@ export interface Overlay {
   /** the topmost first */
   lower: StoragePath[];
   /**
-   * Where changes go: a folder of a storage that can hold it (not virtio-fs); missing: memory, as large as
-   * `memory_bytes`.
+   * Where changes go: a folder of a storage that can hold them (not virtio-fs), in which "upper" and "work" are made;
+   * missing: memory, as large as `memory_bytes`.
    */
   upper?:
     | StoragePath
@@ -138,7 +138,14 @@ export interface CreateContainerRequest {
    * guest has under the same path.
    */
   deviceSources: DeviceSource[];
-  stdio: StdioSetup | undefined;
+  stdio:
+    | StdioSetup
+    | undefined;
+  /**
+   * When the spec's PID namespace has a path, it is a shared one: this container's; empty: the pod's own, whose
+   * process 1 belongs to no container.
+   */
+  pidNamespaceOf: string;
 }
 
 export interface MountSource {
@@ -1405,6 +1412,7 @@ function createBaseCreateContainerRequest(): CreateContainerRequest {
     mountSources: [],
     deviceSources: [],
     stdio: undefined,
+    pidNamespaceOf: "",
   };
 }
 
@@ -1430,6 +1438,9 @@ export const CreateContainerRequest: MessageFns<CreateContainerRequest> = {
     }
     if (message.stdio !== undefined) {
       StdioSetup.encode(message.stdio, writer.uint32(58).fork()).join();
+    }
+    if (message.pidNamespaceOf !== "") {
+      writer.uint32(66).string(message.pidNamespaceOf);
     }
     return writer;
   },
@@ -1503,6 +1514,14 @@ export const CreateContainerRequest: MessageFns<CreateContainerRequest> = {
             message.stdio = StdioSetup.decode(reader, reader.uint32());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.pidNamespaceOf = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1531,6 +1550,7 @@ export const CreateContainerRequest: MessageFns<CreateContainerRequest> = {
     message.stdio = (object.stdio !== undefined && object.stdio !== null)
       ? StdioSetup.fromPartial(object.stdio)
       : undefined;
+    message.pidNamespaceOf = object.pidNamespaceOf ?? "";
     return message;
   },
 };
@@ -5740,8 +5760,8 @@ export const ContainersService = {
     responseDeserialize: (value: Buffer): ResizeTerminalResponse => ResizeTerminalResponse.decode(value),
   },
   /**
-   * Ends the process's standard input once what was sent before on the Stdio stream is written; what comes after is
-   * dropped. On a terminal this sends end-of-file (the terminal's VEOF character). Idempotent.
+   * Ends the process's standard input behind what has arrived; what comes after is dropped. Whoever has a Stdio stream
+   * ends its requests instead: this call may overtake them. A terminal has no end of input. Idempotent.
    */
   closeStdin: {
     path: "/tapir.agent.v1.Containers/CloseStdin" as const,
@@ -5757,7 +5777,8 @@ export const ContainersService = {
    * others carry input. Output is held back in the guest's pipes until it is read here, so the process waits when
    * nobody reads; nothing is lost between ExecProcess and Stdio. One stream per process at a time: another one gets
    * ALREADY_EXISTS; when a stream breaks, a new one goes on with what was not sent yet.
-   * Ending the stream of requests closes standard input as CloseStdin does not: a terminal stays open.
+   * Ending the stream of requests ends standard input behind them; a terminal stays as it is. A stream that breaks
+   * leaves it open.
    */
   stdio: {
     path: "/tapir.agent.v1.Containers/Stdio" as const,
@@ -5840,8 +5861,8 @@ export interface ContainersServer extends UntypedServiceImplementation {
   /** Sets the size of the process's terminal. FAILED_PRECONDITION when it has none. */
   resizeTerminal: handleUnaryCall<ResizeTerminalRequest, ResizeTerminalResponse>;
   /**
-   * Ends the process's standard input once what was sent before on the Stdio stream is written; what comes after is
-   * dropped. On a terminal this sends end-of-file (the terminal's VEOF character). Idempotent.
+   * Ends the process's standard input behind what has arrived; what comes after is dropped. Whoever has a Stdio stream
+   * ends its requests instead: this call may overtake them. A terminal has no end of input. Idempotent.
    */
   closeStdin: handleUnaryCall<CloseStdinRequest, CloseStdinResponse>;
   /**
@@ -5849,7 +5870,8 @@ export interface ContainersServer extends UntypedServiceImplementation {
    * others carry input. Output is held back in the guest's pipes until it is read here, so the process waits when
    * nobody reads; nothing is lost between ExecProcess and Stdio. One stream per process at a time: another one gets
    * ALREADY_EXISTS; when a stream breaks, a new one goes on with what was not sent yet.
-   * Ending the stream of requests closes standard input as CloseStdin does not: a terminal stays open.
+   * Ending the stream of requests ends standard input behind them; a terminal stays as it is. A stream that breaks
+   * leaves it open.
    */
   stdio: handleBidiStreamingCall<StdioRequest, StdioResponse>;
   /** What happens from now on. The first message is always `subscribed`. */
@@ -6122,8 +6144,8 @@ export interface ContainersClient extends Client {
     callback: (error: ServiceError | null, response: ResizeTerminalResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Ends the process's standard input once what was sent before on the Stdio stream is written; what comes after is
-   * dropped. On a terminal this sends end-of-file (the terminal's VEOF character). Idempotent.
+   * Ends the process's standard input behind what has arrived; what comes after is dropped. Whoever has a Stdio stream
+   * ends its requests instead: this call may overtake them. A terminal has no end of input. Idempotent.
    */
   closeStdin(
     request: CloseStdinRequest,
@@ -6145,7 +6167,8 @@ export interface ContainersClient extends Client {
    * others carry input. Output is held back in the guest's pipes until it is read here, so the process waits when
    * nobody reads; nothing is lost between ExecProcess and Stdio. One stream per process at a time: another one gets
    * ALREADY_EXISTS; when a stream breaks, a new one goes on with what was not sent yet.
-   * Ending the stream of requests closes standard input as CloseStdin does not: a terminal stays open.
+   * Ending the stream of requests ends standard input behind them; a terminal stays as it is. A stream that breaks
+   * leaves it open.
    */
   stdio(): ClientDuplexStream<StdioRequest, StdioResponse>;
   stdio(options: Partial<CallOptions>): ClientDuplexStream<StdioRequest, StdioResponse>;

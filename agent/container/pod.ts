@@ -1,0 +1,62 @@
+import { spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import type { ConfigurePodRequest } from "../../proto/gen/tapir/agent/v1/container.ts";
+import { MS, mount } from "../../sys/mount.ts";
+import { inNewPidNamespace } from "../../sys/pidns.ts";
+import { SHARED_MEMORY } from "./paths.ts";
+import { setSysctls } from "./sysctl.ts";
+
+/** What the containers of the pod share, made when it is first needed. */
+export interface Pod {
+  configure(request: ConfigurePodRequest): void;
+  /** The folder that every container sees as /dev/shm. */
+  sharedMemory(): string;
+  /** Path of the PID namespace for containers that share one. */
+  sharedPids(): string;
+}
+
+/** As container runtimes have it. */
+const USUAL_SHM_BYTES = 64n << 20n;
+/**
+ * Process 1 of the shared PID namespace. It inherits its orphans, and `wait` reaps them: it waits for every child, and
+ * its only own one sleeps for ever.
+ */
+const HOLDER = ["sh", "-c", "while :; do sleep 2147483647 & wait; done"] as const;
+
+export function createPod(): Pod {
+  let shmBytes: bigint | undefined;
+  let holder: number | undefined;
+  const makeShm = (bytes: bigint): void => {
+    if (shmBytes === bytes) return;
+    mkdirSync(SHARED_MEMORY, { recursive: true });
+    const flags = MS.NOSUID | MS.NODEV | MS.NOEXEC | (shmBytes === undefined ? 0 : MS.REMOUNT);
+    mount({ source: "shm", target: SHARED_MEMORY, type: "tmpfs", flags, data: `mode=1777,size=${bytes}` });
+    shmBytes = bytes;
+  };
+  return {
+    configure({ sysctls, shmBytes: bytes }) {
+      setSysctls(sysctls);
+      makeShm(bytes === 0n ? USUAL_SHM_BYTES : bytes);
+    },
+    sharedMemory() {
+      makeShm(shmBytes ?? USUAL_SHM_BYTES);
+      return SHARED_MEMORY;
+    },
+    sharedPids() {
+      if (holder === undefined) {
+        const child = inNewPidNamespace(() =>
+          spawn("/usr/bin/busybox", HOLDER, { stdio: "ignore", env: { PATH: "/usr/bin" }, cwd: "/" }),
+        );
+        // Only a kill from outside ends it; the next container to ask gets a new one.
+        child.on("exit", () => {
+          holder = undefined;
+        });
+        child.on("error", () => {
+          holder = undefined;
+        });
+        holder = child.pid;
+      }
+      return `/proc/${holder}/ns/pid`;
+    },
+  };
+}

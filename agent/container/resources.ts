@@ -1,0 +1,51 @@
+import type { OciResources } from "./oci.ts";
+
+/** Limits of which crun makes cgroup files that every guest has. */
+const MEMORY = ["limit", "reservation", "swap", "checkBeforeUpdate"] as const;
+const CPU = ["shares", "quota", "period", "burst", "idle"] as const;
+/** Host CPUs and memory nodes, and real-time budgets, which cgroup v2 has not. */
+const NOT_CPU = ["cpus", "mems", "realtimeRuntime", "realtimePeriod"] as const;
+/** cgroup v1's, or of devices the guest has not got. */
+const NOT_HONOURED = ["blockIO", "network", "rdma"] as const;
+const UNIFIED = /^(memory|cpu|pids|hugetlb)\.[a-z0-9_.]+$/i;
+
+/** The limits that the guest can keep, device rules apart, and a line for each that it cannot. */
+export function guestResources(wanted: OciResources): { resources: OciResources; ignored: string[] } {
+  const { memory, cpu, pids, hugepageLimits, unified } = wanted;
+  const ignored: string[] = [];
+  for (const name of NOT_CPU) {
+    const value = cpu?.[name];
+    if (isSet(value))
+      ignored.push(`cpu ${name} ${JSON.stringify(value)}: the guest has CPUs and memory of its own`);
+  }
+  for (const name of NOT_HONOURED) {
+    const value = wanted[name];
+    if (isSet(value)) ignored.push(`${name} limits: the guest has other devices than the host`);
+  }
+  const files = Object.entries(unified ?? {});
+  for (const [name] of files)
+    if (!UNIFIED.test(name)) ignored.push(`cgroup file ${JSON.stringify(name)}: the guest's is its own`);
+  const resources: OciResources = {
+    ...(memory === undefined ? {} : { memory: pick(memory, MEMORY) }),
+    ...(cpu === undefined ? {} : { cpu: pick(cpu, CPU) }),
+    ...(isSet(pids) ? { pids } : {}),
+    ...(isSet(hugepageLimits) ? { hugepageLimits } : {}),
+    ...(files.length === 0
+      ? {}
+      : { unified: Object.fromEntries(files.filter(([name]) => UNIFIED.test(name))) }),
+  };
+  return { resources, ignored };
+}
+
+/** Go writes what is not set as nothing, null, 0 or an empty list. */
+function isSet(value: unknown): boolean {
+  if (value === undefined || value === null || value === 0 || value === "") return false;
+  if (typeof value !== "object") return true;
+  return Object.values(value).some(isSet);
+}
+
+function pick(from: Readonly<Record<string, unknown>>, names: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(from).filter(([name, value]) => names.includes(name) && value !== null),
+  );
+}
