@@ -81,7 +81,8 @@ async function endOf(
   deadline: Deadline,
   signal: AbortSignal,
 ): Promise<void> {
-  if (owner !== undefined) {
+  // This process's own end need not be waited for; and each such wait takes a thread of libuv's few.
+  if (owner !== undefined && owner.pid !== process.pid) {
     const waiting = deadlineIn(deadline.remainingMs(), deadline.job, signal);
     const ended = await waitForExit(owner, waiting).then(
       () => true,
