@@ -24,8 +24,8 @@ export async function firstAnswer(
   { ttl, intervalMs = USUAL_INTERVAL_MS }: AnswerOptions,
   deadline: Deadline,
 ): Promise<number> {
-  const seconds = String(Math.max(1, Math.ceil(deadline.remainingMs() / 1000)));
-  const args = ["-n", "-i", String(intervalMs / 1000), "-w", seconds, address];
+  // Without a limit of its own: with one, it gives up at the first ICMP error, and there are some before the pod is there.
+  const args = ["-n", "-i", String(intervalMs / 1000), address];
   const ping = inNetns(netns, () => spawn("ping", args, { stdio: ["ignore", "pipe", "ignore"] }));
   const ended = new Promise<void>((resolve) => ping.once("close", () => resolve()));
   const answer = ttl === undefined ? /ttl=/ : new RegExp(`ttl=${ttl}\\b`);
