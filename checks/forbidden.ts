@@ -26,7 +26,8 @@ const rules: readonly Rule[] = [
   },
   {
     pattern: /\b(?:rmSync|rmdirSync|rmdir|rm)\(/,
-    except: ["sys", "cli", ...workshop],
+    // Templates belong to the node: they outlive every pod, and its ledger.
+    except: ["sys", "cli", "hypervisor/factory", ...workshop],
     text: "removes by hand; acquire through the ledger, its entry removes",
   },
   {

@@ -31,7 +31,10 @@ const product: readonly Room[] = [
   { path: "shim/state", imports: ["sys"], packages: [] },
   {
     path: "cli",
-    imports: ["shim/config", "shim/ttrpc", "shim/state", "hypervisor/factory", "network", "sys", "proto"],
+    imports: [
+      ...["shim/config", "shim/ttrpc", "shim/state", "shim/factory"],
+      ...["hypervisor/factory", "network", "sys", "proto"],
+    ],
     packages: ["commander", "@bufbuild/protobuf"],
   },
 ];

@@ -41,6 +41,26 @@ program
   .description("undo what sandboxes left whose shim is gone: after a crash, or a reboot")
   .action(async () => (await import("./cleanup.ts")).cleanup());
 
+const factory = program
+  .command("factory")
+  .description("look after the saved guests that pods are restored from");
+
+factory
+  .command("init")
+  .description("save a guest for pods of this node's configuration, so that the first pod need not")
+  .action(async () => (await import("./factory.ts")).initFactory());
+
+factory
+  .command("status")
+  .description("list the saved guests: size, age, use, and what makes them stale")
+  .option("--json", "for programs")
+  .action(async (options: { json?: boolean }) => (await import("./factory.ts")).showFactory(options));
+
+factory
+  .command("destroy")
+  .description("remove all saved guests; pods live on")
+  .action(async () => (await import("./factory.ts")).destroyFactory());
+
 try {
   await program.parseAsync();
 } catch (error) {

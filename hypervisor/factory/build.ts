@@ -39,7 +39,7 @@ export interface BuildRequest {
 }
 
 /** One build at a time: the lock says so. */
-const WORK = "building";
+export const WORK = "building";
 const MIB = 1024 * 1024;
 
 /** Boots a guest, saves it, publishes it. Leaves nothing behind when it fails, and clears what a killed builder left. */

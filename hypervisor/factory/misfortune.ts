@@ -10,7 +10,7 @@ export interface Misfortune {
 }
 
 /** After this time it is tried again. */
-export const FORGET_MS = 10 * 60_000;
+const FORGET_MS = 10 * 60_000;
 
 export function rememberMisfortune(store: string, key: string, error: unknown): void {
   const misfortune: Misfortune = { reason: reasonOf(error), at: Date.now() };
