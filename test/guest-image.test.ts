@@ -32,15 +32,13 @@ test("two builds give the same bytes, whatever the file system and the builder's
   t.deepEqual(readdirSync(join(disk ?? "", "..")), ["guest"], "nothing beside the image is left");
 });
 
-test("a build of the same inputs is over at once, one of other inputs replaces the image", async (t) => {
+test("a build of the same inputs leaves the image, one of other inputs replaces it", async (t) => {
   const folder = scratch(t, "/dev/shm");
   const options = { ...defaultOptions(process.env), output: join(folder, "guest") };
   const first = await buildGuest(options);
   const inode = statSync(join(options.output, "root.erofs")).ino;
-  const started = performance.now();
   t.deepEqual(await buildGuest(options), first);
-  t.true(performance.now() - started < 1000);
-  t.is(statSync(join(options.output, "root.erofs")).ino, inode);
+  t.is(statSync(join(options.output, "root.erofs")).ino, inode, "it was left as it is");
 
   const agent = join(folder, "other.ts");
   writeFileSync(agent, "process.exitCode = 0;\n");
