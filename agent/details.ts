@@ -22,6 +22,7 @@ export function guestDetails(): GetGuestDetailsResponse {
     unixTimeNanoseconds: BigInt(Date.now()) * 1_000_000n,
     uptimeSeconds: monotonicSeconds(),
     milestones: milestones(),
+    randomUuid: firstLine("/proc/sys/kernel/random/uuid"),
   };
 }
 

@@ -42,6 +42,8 @@ image = "${BUILT.guest}/root.erofs"
 [runtime]
 state_dir = "${stateDirectory}"
 debug = true
+[factory]
+path = "${BUILT.factory}"
 `,
   );
   if (more !== undefined) {

@@ -11,6 +11,8 @@ export const BUILT = {
   crictl: `${PROJECT}/build/bin/crictl`,
   shim: `${PROJECT}/build/shim`,
   guest: `${PROJECT}/build/guest`,
+  /** Made by the first pod of all tests, for all of them. */
+  factory: "/dev/shm/tapir-test-factory",
 } as const;
 
 /** `path` when it is there; else an error that names the set-up. */

@@ -58,6 +58,8 @@ export interface GetGuestDetailsResponse {
   uptimeSeconds: number;
   /** Milestones in seconds since the guest's boot, in order of time. */
   milestones: BootMilestone[];
+  /** Fresh from the kernel's generator. */
+  randomUuid: string;
 }
 
 export interface BootMilestone {
@@ -256,6 +258,17 @@ export interface DestroySandboxRequest {
 export interface DestroySandboxResponse {
 }
 
+export interface UpdateNetworkRequest {
+  interfaces: Interface[];
+  routes: Route[];
+  rules: Rule[];
+  neighbors: Neighbor[];
+  linkTimeoutMilliseconds: number;
+}
+
+export interface UpdateNetworkResponse {
+}
+
 export interface UpdateInterfaceRequest {
   interface: Interface | undefined;
   linkTimeoutMilliseconds: number;
@@ -283,6 +296,8 @@ export interface UpdateRulesResponse {
 
 export interface AddARPNeighborsRequest {
   neighbors: Neighbor[];
+  /** Permanent entries that are not among them go. */
+  exactly: boolean;
 }
 
 export interface AddARPNeighborsResponse {
@@ -595,6 +610,7 @@ function createBaseGetGuestDetailsResponse(): GetGuestDetailsResponse {
     unixTimeNanoseconds: 0n,
     uptimeSeconds: 0,
     milestones: [],
+    randomUuid: "",
   };
 }
 
@@ -641,6 +657,9 @@ export const GetGuestDetailsResponse: MessageFns<GetGuestDetailsResponse> = {
     }
     for (const v of message.milestones) {
       BootMilestone.encode(v!, writer.uint32(90).fork()).join();
+    }
+    if (message.randomUuid !== "") {
+      writer.uint32(98).string(message.randomUuid);
     }
     return writer;
   },
@@ -746,6 +765,14 @@ export const GetGuestDetailsResponse: MessageFns<GetGuestDetailsResponse> = {
             message.milestones.push(BootMilestone.decode(reader, reader.uint32()));
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.randomUuid = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -780,6 +807,7 @@ export const GetGuestDetailsResponse: MessageFns<GetGuestDetailsResponse> = {
       : 0n;
     message.uptimeSeconds = object.uptimeSeconds ?? 0;
     message.milestones = object.milestones?.map((e) => BootMilestone.fromPartial(e)) || [];
+    message.randomUuid = object.randomUuid ?? "";
     return message;
   },
 };
@@ -2715,6 +2743,152 @@ export const DestroySandboxResponse: MessageFns<DestroySandboxResponse> = {
   },
 };
 
+function createBaseUpdateNetworkRequest(): UpdateNetworkRequest {
+  return { interfaces: [], routes: [], rules: [], neighbors: [], linkTimeoutMilliseconds: 0 };
+}
+
+export const UpdateNetworkRequest: MessageFns<UpdateNetworkRequest> = {
+  encode(message: UpdateNetworkRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.interfaces) {
+      Interface.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.routes) {
+      Route.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.rules) {
+      Rule.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.neighbors) {
+      Neighbor.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.linkTimeoutMilliseconds !== 0) {
+      writer.uint32(40).uint32(message.linkTimeoutMilliseconds);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateNetworkRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateNetworkRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.interfaces.push(Interface.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.routes.push(Route.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rules.push(Rule.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.neighbors.push(Neighbor.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.linkTimeoutMilliseconds = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UpdateNetworkRequest>): UpdateNetworkRequest {
+    return UpdateNetworkRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateNetworkRequest>): UpdateNetworkRequest {
+    const message = createBaseUpdateNetworkRequest();
+    message.interfaces = object.interfaces?.map((e) => Interface.fromPartial(e)) || [];
+    message.routes = object.routes?.map((e) => Route.fromPartial(e)) || [];
+    message.rules = object.rules?.map((e) => Rule.fromPartial(e)) || [];
+    message.neighbors = object.neighbors?.map((e) => Neighbor.fromPartial(e)) || [];
+    message.linkTimeoutMilliseconds = object.linkTimeoutMilliseconds ?? 0;
+    return message;
+  },
+};
+
+function createBaseUpdateNetworkResponse(): UpdateNetworkResponse {
+  return {};
+}
+
+export const UpdateNetworkResponse: MessageFns<UpdateNetworkResponse> = {
+  encode(_: UpdateNetworkResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateNetworkResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateNetworkResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UpdateNetworkResponse>): UpdateNetworkResponse {
+    return UpdateNetworkResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<UpdateNetworkResponse>): UpdateNetworkResponse {
+    const message = createBaseUpdateNetworkResponse();
+    return message;
+  },
+};
+
 function createBaseUpdateInterfaceRequest(): UpdateInterfaceRequest {
   return { interface: undefined, linkTimeoutMilliseconds: 0 };
 }
@@ -3062,13 +3236,16 @@ export const UpdateRulesResponse: MessageFns<UpdateRulesResponse> = {
 };
 
 function createBaseAddARPNeighborsRequest(): AddARPNeighborsRequest {
-  return { neighbors: [] };
+  return { neighbors: [], exactly: false };
 }
 
 export const AddARPNeighborsRequest: MessageFns<AddARPNeighborsRequest> = {
   encode(message: AddARPNeighborsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.neighbors) {
       Neighbor.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.exactly !== false) {
+      writer.uint32(16).bool(message.exactly);
     }
     return writer;
   },
@@ -3094,6 +3271,14 @@ export const AddARPNeighborsRequest: MessageFns<AddARPNeighborsRequest> = {
             message.neighbors.push(Neighbor.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.exactly = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3112,6 +3297,7 @@ export const AddARPNeighborsRequest: MessageFns<AddARPNeighborsRequest> = {
   fromPartial(object: DeepPartial<AddARPNeighborsRequest>): AddARPNeighborsRequest {
     const message = createBaseAddARPNeighborsRequest();
     message.neighbors = object.neighbors?.map((e) => Neighbor.fromPartial(e)) || [];
+    message.exactly = object.exactly ?? false;
     return message;
   },
 };
@@ -3747,6 +3933,17 @@ export const AgentService = {
       Buffer.from(DestroySandboxResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DestroySandboxResponse => DestroySandboxResponse.decode(value),
   },
+  /** Brings the whole network to the wanted one, in one round trip: what is there and not wanted goes. */
+  updateNetwork: {
+    path: "/tapir.agent.v1.Agent/UpdateNetwork" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UpdateNetworkRequest): Buffer => Buffer.from(UpdateNetworkRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UpdateNetworkRequest => UpdateNetworkRequest.decode(value),
+    responseSerialize: (value: UpdateNetworkResponse): Buffer =>
+      Buffer.from(UpdateNetworkResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UpdateNetworkResponse => UpdateNetworkResponse.decode(value),
+  },
   /** Brings one interface, found by `mac`, to the wanted state: what is there and not wanted goes. */
   updateInterface: {
     path: "/tapir.agent.v1.Agent/UpdateInterface" as const,
@@ -3780,7 +3977,7 @@ export const AgentService = {
     responseSerialize: (value: UpdateRulesResponse): Buffer => Buffer.from(UpdateRulesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): UpdateRulesResponse => UpdateRulesResponse.decode(value),
   },
-  /** Adds or replaces neighbour entries (ARP and NDP). */
+  /** Adds or replaces neighbour entries (ARP and NDP); the permanent ones become exactly these when asked for. */
   addArpNeighbors: {
     path: "/tapir.agent.v1.Agent/AddARPNeighbors" as const,
     requestStream: false as const,
@@ -3854,13 +4051,15 @@ export interface AgentServer extends UntypedServiceImplementation {
   prepareTemplate: handleUnaryCall<PrepareTemplateRequest, PrepareTemplateResponse>;
   /** Undoes CreateSandbox: network removed; with `power_off` the guest turns itself off after the answer. */
   destroySandbox: handleUnaryCall<DestroySandboxRequest, DestroySandboxResponse>;
+  /** Brings the whole network to the wanted one, in one round trip: what is there and not wanted goes. */
+  updateNetwork: handleUnaryCall<UpdateNetworkRequest, UpdateNetworkResponse>;
   /** Brings one interface, found by `mac`, to the wanted state: what is there and not wanted goes. */
   updateInterface: handleUnaryCall<UpdateInterfaceRequest, UpdateInterfaceResponse>;
   /** Brings the guest's route set to the wanted one; kernel-made routes are left alone. */
   updateRoutes: handleUnaryCall<UpdateRoutesRequest, UpdateRoutesResponse>;
   /** Brings the policy rules to the wanted set; of a family without any, to the kernel's own. */
   updateRules: handleUnaryCall<UpdateRulesRequest, UpdateRulesResponse>;
-  /** Adds or replaces neighbour entries (ARP and NDP). */
+  /** Adds or replaces neighbour entries (ARP and NDP); the permanent ones become exactly these when asked for. */
   addArpNeighbors: handleUnaryCall<AddARPNeighborsRequest, AddARPNeighborsResponse>;
   listInterfaces: handleUnaryCall<ListInterfacesRequest, ListInterfacesResponse>;
   listRoutes: handleUnaryCall<ListRoutesRequest, ListRoutesResponse>;
@@ -3965,6 +4164,22 @@ export interface AgentClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DestroySandboxResponse) => void,
   ): ClientUnaryCall;
+  /** Brings the whole network to the wanted one, in one round trip: what is there and not wanted goes. */
+  updateNetwork(
+    request: UpdateNetworkRequest,
+    callback: (error: ServiceError | null, response: UpdateNetworkResponse) => void,
+  ): ClientUnaryCall;
+  updateNetwork(
+    request: UpdateNetworkRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UpdateNetworkResponse) => void,
+  ): ClientUnaryCall;
+  updateNetwork(
+    request: UpdateNetworkRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UpdateNetworkResponse) => void,
+  ): ClientUnaryCall;
   /** Brings one interface, found by `mac`, to the wanted state: what is there and not wanted goes. */
   updateInterface(
     request: UpdateInterfaceRequest,
@@ -4013,7 +4228,7 @@ export interface AgentClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: UpdateRulesResponse) => void,
   ): ClientUnaryCall;
-  /** Adds or replaces neighbour entries (ARP and NDP). */
+  /** Adds or replaces neighbour entries (ARP and NDP); the permanent ones become exactly these when asked for. */
   addArpNeighbors(
     request: AddARPNeighborsRequest,
     callback: (error: ServiceError | null, response: AddARPNeighborsResponse) => void,
