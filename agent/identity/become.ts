@@ -13,9 +13,9 @@ const LINK_SCOPE = 253;
  * says better.
  */
 export function becomePod(request: CreateSandboxRequest, arrived: bigint): void {
-  const { dns, unixTimeNanoseconds, entropy, interfaces } = request;
+  const { dns, unixTimeNanoseconds, monotonicNanoseconds, entropy, interfaces } = request;
   const hostname = request.hostname === "" ? NOBODY.hostname : request.hostname;
-  setClock(unixTimeNanoseconds, arrived);
+  setClock(unixTimeNanoseconds, monotonicNanoseconds ?? arrived);
   // Before anything is drawn from the pool.
   addEntropy(entropy);
   setHostname(hostname);
