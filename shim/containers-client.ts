@@ -1,5 +1,9 @@
-import type { Channel, ClientDuplexStream, ClientReadableStream } from "@grpc/grpc-js";
-import { credentials } from "@grpc/grpc-js";
+import {
+  type ClientDuplexStream,
+  type ClientOptions,
+  type ClientReadableStream,
+  credentials,
+} from "@grpc/grpc-js";
 import * as api from "../proto/gen/tapir/agent/v1/container.ts";
 import type { Deadline } from "../sys/deadline.ts";
 import { unary, unaryUntil } from "./guest-call.ts";
@@ -56,7 +60,7 @@ export interface GuestContainers {
 }
 
 /** Speaks over the agent's own channel: there is one port, and one connection on it. */
-export function containersOver(channel: Channel): GuestContainers {
+export function containersOver(channel: NonNullable<ClientOptions["channelOverride"]>): GuestContainers {
   const client = new api.ContainersClient("unix:agent", credentials.createInsecure(), {
     channelOverride: channel,
   });

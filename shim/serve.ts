@@ -9,9 +9,9 @@ import type { OpenPod } from "./sandbox/pod.ts";
 import { claim } from "./socket.ts";
 import { openPublisher } from "./task/events.ts";
 import { handlersOf } from "./task/handlers.ts";
-import { openSandboxTask } from "./task/sandbox-task.ts";
 import { taskService } from "./task/service.ts";
 import { statusOfError } from "./task/status.ts";
+import { openTasks } from "./task/tasks.ts";
 import { createServer } from "./ttrpc/server.ts";
 
 /** Without a connection and without a sandbox there is nobody to stay for: containerd is gone for good. */
@@ -30,7 +30,7 @@ export async function serve(invocation: Invocation): Promise<void> {
   process.on("unhandledRejection", (error) => log.error("unhandled rejection", { error }));
 
   const publisher = openPublisher({ address: process.env.TTRPC_ADDRESS ?? "", namespace, log });
-  const task = openSandboxTask({
+  const tasks = openTasks({
     namespace,
     publisher,
     log,
@@ -53,7 +53,7 @@ export async function serve(invocation: Invocation): Promise<void> {
 
   const handlers = handlersOf(
     TaskDefinition.methods,
-    taskService({ task, version, onShutdown: () => void setImmediate(end, "shutdown") }),
+    taskService({ tasks, version, onShutdown: () => void setImmediate(end, "shutdown") }),
   );
   const server = createServer({
     // Version 3 of the API has the same messages under another name.
@@ -62,7 +62,7 @@ export async function serve(invocation: Invocation): Promise<void> {
     onIdle: () => idle.refresh(),
   });
   const idle = setTimeout(() => {
-    if (!task.occupied && server.connections === 0) void end("nobody needs it");
+    if (!tasks.occupied && server.connections === 0) void end("nobody needs it");
   }, IDLE_EXIT_MS);
   const listener = createListener((connection) => server.accept(connection));
   listener.on("error", (error) => {
@@ -75,7 +75,7 @@ export async function serve(invocation: Invocation): Promise<void> {
     process.on(
       signal,
       () =>
-        void task.abandon(signal).then(
+        void tasks.abandon(signal).then(
           () => end(signal),
           () => end(signal),
         ),

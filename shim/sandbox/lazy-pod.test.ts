@@ -1,5 +1,6 @@
 import test from "ava";
 import { deadlineIn } from "../../sys/deadline.ts";
+import { yesGuest } from "../../test/fakes/guest.ts";
 import { lazyPod } from "./lazy-pod.ts";
 import type { OpenPod, PodContext } from "./pod.ts";
 
@@ -16,7 +17,7 @@ test("a pod waits for its code, no longer than its deadline", async (t) => {
   });
   await t.notThrowsAsync(pod.stop(deadlineIn(10, "stop")));
   await t.notThrowsAsync(pod.close());
-  const created = { pid: 7, exited: new Promise<never>(() => undefined) };
+  const created = { pid: 7, exited: new Promise<never>(() => undefined), guest: yesGuest() };
   loading.resolve(() => ({
     create: async () => created,
     start: async () => {},

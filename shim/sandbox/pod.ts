@@ -1,6 +1,9 @@
 import type { Deadline } from "../../sys/deadline.ts";
+import type { Ledger } from "../../sys/ledger.ts";
+import type { GuestContainers } from "../containers-client.ts";
 import type { Log } from "../log.ts";
 import type { SandboxSpec } from "./bundle.ts";
+import type { WorkloadStorage } from "./workload-storage.ts";
 
 /**
  * One pod's VM with all that belongs to it, as the Task service sees it. The service keeps the states; a pod is asked
@@ -28,6 +31,17 @@ export interface CreatedPod {
   readonly pid: number;
   /** Resolves, never rejects, when the VM is gone: asked for or not. */
   readonly exited: Promise<PodExit>;
+  readonly guest: PodGuest;
+}
+
+/** A pod's guest as its containers need it. */
+export interface PodGuest {
+  readonly containers: GuestContainers;
+  readonly storage: WorkloadStorage;
+  /** The pod's: what is acquired for a container goes with the pod at the latest. */
+  readonly ledger: Ledger;
+  /** Milliseconds for a container's creation, and for every other question to the guest. */
+  readonly limits: { readonly createMs: number; readonly requestMs: number };
 }
 
 export interface PodExit {

@@ -1,6 +1,8 @@
 import { constants } from "node:os";
 import type { Vm, VmExit } from "../../hypervisor/hypervisor.ts";
+import { TapirError } from "../../sys/error.ts";
 import { type Ledger, openLedger } from "../../sys/ledger.ts";
+import { Code } from "../../sys/status.ts";
 import { stateDirectoryFile } from "../bundle-files.ts";
 import { serveManagement } from "../management.ts";
 import { sandboxDirectory } from "../state/directory.ts";
@@ -8,6 +10,7 @@ import { startTimeline } from "../state/timeline.ts";
 import type { Pod, PodContext, PodExit } from "./pod.ts";
 import { readSettings } from "./settings.ts";
 import { startVm } from "./start-vm.ts";
+import type { WorkloadStorage } from "./workload-storage.ts";
 
 /** A pod in a VM of its own. Owns the pod's ledger, and with it everything the pod has on this machine. */
 export function openSandbox(context: PodContext): Pod {
@@ -34,7 +37,16 @@ export function openSandbox(context: PodContext): Pod {
         vm = started.vm;
         await serveManagement(started.agent, ledger, settings.timeoutMs(timeouts.requestTimeoutSeconds));
         timeline.write(directory);
-        return { pid: vm.pid, exited: vm.exited.then(exitOf) };
+        const guest = {
+          containers: started.agent.containers,
+          storage: noStorage,
+          ledger,
+          limits: {
+            createMs: settings.timeoutMs(runtime.createTimeoutSeconds),
+            requestMs: settings.timeoutMs(timeouts.requestTimeoutSeconds),
+          },
+        };
+        return { pid: vm.pid, exited: vm.exited.then(exitOf), guest };
       } catch (error) {
         await ledger.unwind().catch((failure: unknown) => {
           log.error("cannot undo a failed start; the shim's delete tries again", { error: failure });
@@ -52,6 +64,17 @@ export function openSandbox(context: PodContext): Pod {
     },
   };
 }
+
+const noStorage: WorkloadStorage = {
+  async prepare({ containerId }) {
+    throw new TapirError({
+      code: Code.UNIMPLEMENTED,
+      operation: "share the root file system of",
+      object: `container ${containerId}`,
+      cause: "workload containers are not implemented yet",
+    });
+  },
+};
 
 function exitOf({ code, signal, stderrTail, guestPanicked }: VmExit): PodExit {
   const ending = signal === undefined ? `QEMU exited with code ${code}` : `QEMU was killed by ${signal}`;

@@ -12,8 +12,8 @@ export interface ExitSlot {
   abandon(reason: Error): void;
 }
 
-/** `bundle`: where the record is kept for whoever comes after this process. */
-export function openExitSlot(bundle: string): ExitSlot {
+/** `bundle`: where the record is kept for whoever comes after this process, if anywhere. */
+export function openExitSlot(bundle: string | undefined): ExitSlot {
   const { promise, resolve, reject } = Promise.withResolvers<ExitRecord>();
   let record: ExitRecord | undefined;
   // Often nobody waits.
@@ -27,7 +27,7 @@ export function openExitSlot(bundle: string): ExitSlot {
       if (record !== undefined) return false;
       record = first;
       try {
-        exitFile.write(bundle, first);
+        if (bundle !== undefined) exitFile.write(bundle, first);
       } catch {
         // The bundle is gone, and with it whoever would look there. Those who wait here must hear of it all the same.
       }

@@ -1,29 +1,33 @@
 import { constants } from "node:os";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
-import { TapirError } from "../../sys/error.ts";
-import { Code } from "../../sys/status.ts";
 import { type ExitRecord, taskPidFile } from "../bundle-files.ts";
 import type { Log } from "../log.ts";
 import { readSandboxSpec, type SandboxSpec } from "../sandbox/bundle.ts";
-import type { CreatedPod, OpenPod, Pod, PodExit } from "../sandbox/pod.ts";
+import type { CreatedPod, OpenPod, Pod, PodExit, PodGuest } from "../sandbox/pod.ts";
 import { type SandboxEvent, type SandboxState, transition } from "../sandbox/state.ts";
 import type { Publisher } from "./events.ts";
 import { type ExitSlot, openExitSlot } from "./exits.ts";
+import { alreadyThere, givenUp, notHere, notNow } from "./failures.ts";
+import type { CreateRequest } from "./task.ts";
 
 /** How long the parts of a sandbox's life may take, in milliseconds. The pod's own limits are usually shorter. */
 const LIMITS = { create: 300_000, start: 30_000, stop: 15_000, kill: 3_000 } as const;
 
 const { SIGKILL } = constants.signals;
 
-/** A sandbox container as containerd's Task: its state, its events, its exit. One per shim. */
+/** The life of the shim's one sandbox: its state, its events, its exit. */
 export interface SandboxTask {
   /** True while there is something that must end before the shim may. */
   readonly occupied: boolean;
   /** True while a create is under way. */
   readonly creating: boolean;
+  /** Its spec while there is one. */
+  readonly spec: SandboxSpec | undefined;
   /** The sandbox with this id. Throws NOT_FOUND. */
-  find(id: string): TaskSnapshot;
-  create(request: CreateRequest, caller: AbortSignal): Promise<number>;
+  find(id: string): SandboxSnapshot;
+  create(request: SandboxRequest, caller: AbortSignal): Promise<number>;
+  /** Throws FAILED_PRECONDITION unless the guest is up. */
+  guest(): PodGuest;
   start(id: string): Promise<number>;
   /** Begins to end the VM; the exit comes as an event. */
   kill(id: string, signal: number): void;
@@ -34,19 +38,14 @@ export interface SandboxTask {
   abandon(reason: string): Promise<void>;
 }
 
-export interface CreateRequest {
-  readonly id: string;
-  readonly bundle: string;
-  /** `ConfigPath` of the runtime options, or "". */
-  readonly configPath: string;
-}
+export type SandboxRequest = Pick<CreateRequest, "id" | "bundle" | "configPath">;
 
-export interface TaskSnapshot {
-  readonly id: string;
+export interface SandboxSnapshot {
   readonly bundle: string;
   readonly state: SandboxState;
   /** 0 while there is none. */
   readonly pid: number;
+  readonly exit: ExitRecord | undefined;
 }
 
 export interface SandboxTaskOptions {
@@ -55,15 +54,20 @@ export interface SandboxTaskOptions {
   readonly openPod: OpenPod;
   readonly publisher: Publisher;
   readonly log: Log;
+  /** Called when the VM is gone, before anybody hears of the sandbox's end. */
+  readonly onGone: () => void;
 }
 
-interface Task {
+interface Sandbox {
   readonly spec: SandboxSpec;
   readonly pod: Pod;
+  /** Nobody is told of the life of a VM that is only there for one container: the container's is told. */
+  readonly told: boolean;
   readonly exit: ExitSlot;
   /** Ends a create that is under way. */
   readonly giveUp: AbortController;
   state: SandboxState;
+  guest: PodGuest | undefined;
   /** The create that is under way or was; never rejects. */
   settled: Promise<void>;
   /** Undoing after the VM's end; tried again by Delete when it failed. */
@@ -72,72 +76,72 @@ interface Task {
 
 export function openSandboxTask(options: SandboxTaskOptions): SandboxTask {
   const { publisher, log, namespace } = options;
-  let current: Task | undefined;
+  let current: Sandbox | undefined;
 
-  const taskOf = (id: string): Task => {
+  const sandboxOf = (id: string): Sandbox => {
     if (current?.spec.id === id) return current;
-    throw notFound(id);
+    throw notHere(`container ${id}`);
   };
-  const step = (task: Task, event: SandboxEvent): void => {
-    task.state = transition(task.spec.id, task.state, event);
+  const step = (sandbox: Sandbox, event: SandboxEvent): void => {
+    sandbox.state = transition(sandbox.spec.id, sandbox.state, event);
   };
+  const logFailedUndo = (error: unknown): void => log.error("clean-up is not complete", { error });
 
-  const bringUp = async (task: Task, deadline: Deadline): Promise<number> => {
-    const { id, bundle } = task.spec;
+  const bringUp = async (sandbox: Sandbox, deadline: Deadline): Promise<number> => {
+    const { id, bundle } = sandbox.spec;
     let created: CreatedPod;
     try {
-      created = await task.pod.create(deadline);
+      created = await sandbox.pod.create(deadline);
       taskPidFile.write(bundle, String(created.pid));
     } catch (error) {
       // Create itself has undone what it did; after it, the bundle may have been taken away.
-      await task.pod
-        .close()
-        .catch((failure: unknown) => log.error("clean-up is not complete", { error: failure }));
-      step(task, { name: "failed" });
-      task.exit.abandon(error instanceof Error ? error : new Error(String(error)));
+      await sandbox.pod.close().catch(logFailedUndo);
+      step(sandbox, { name: "failed" });
+      sandbox.exit.abandon(error instanceof Error ? error : new Error(String(error)));
       current = undefined;
       throw error;
     }
-    step(task, { name: "created", pid: created.pid });
-    publisher.publish("create", { containerId: id, bundle, pid: created.pid });
-    void created.exited.then((exit) => onExited(task, created.pid, exit));
-    if (task.state.name === "stopping") void endVm(task, task.state.signal);
-    return created.pid;
+    const { pid, exited, guest } = created;
+    sandbox.guest = guest;
+    step(sandbox, { name: "created", pid });
+    if (sandbox.told) publisher.publish("create", { containerId: id, bundle, pid });
+    void exited.then((exit) => onExited(sandbox, pid, exit));
+    if (sandbox.state.name === "stopping") void endVm(sandbox, sandbox.state.signal);
+    return pid;
   };
 
-  const onExited = (task: Task, pid: number, { status, reason }: PodExit): void => {
-    const asked = task.state.name === "stopping" ? 128 + task.state.signal : undefined;
+  const onExited = (sandbox: Sandbox, pid: number, { status, reason }: PodExit): void => {
+    const asked = sandbox.state.name === "stopping" ? 128 + sandbox.state.signal : undefined;
     const exitedAt = new Date();
-    step(task, { name: "exited", exit: { status: asked ?? status, exitedAt } });
+    step(sandbox, { name: "exited", exit: { status: asked ?? status, exitedAt } });
     const record = { pid, status: asked ?? status, exitedAtMs: exitedAt.getTime() };
     if (asked === undefined) log.warn("the VM ended by itself", { status, reason });
-    if (task.exit.settle(record)) {
-      const { id } = task.spec;
+    options.onGone();
+    if (sandbox.exit.settle(record) && sandbox.told) {
+      const { id } = sandbox.spec;
       // Before the slow part: whoever waits for the end shall not wait for the clean-up.
       publisher.publish("exit", { containerId: id, id, pid, exitStatus: record.status, exitedAt });
     }
-    task.closing = task.pod.close();
-    task.closing.catch((error: unknown) => log.error("clean-up is not complete", { error }));
+    sandbox.closing = sandbox.pod.close();
+    sandbox.closing.catch(logFailedUndo);
   };
 
-  const endVm = async (task: Task, signal: number): Promise<void> => {
+  const endVm = async (sandbox: Sandbox, signal: number): Promise<void> => {
     const limit = signal === SIGKILL ? LIMITS.kill : LIMITS.stop;
     try {
-      await task.pod.stop(deadlineIn(limit, `stop sandbox ${task.spec.id}`));
+      await sandbox.pod.stop(deadlineIn(limit, `stop sandbox ${sandbox.spec.id}`));
     } catch (error) {
       log.error("the VM does not stop; undoing everything", { error });
-      await task.pod
-        .close()
-        .catch((failure: unknown) => log.error("clean-up is not complete", { error: failure }));
+      await sandbox.pod.close().catch(logFailedUndo);
     }
   };
 
-  const kill = (task: Task, signal: number): void => {
-    const before = task.state.name;
-    step(task, { name: "stop", signal });
-    if (before === "creating") task.giveUp.abort(toldToStop(task.spec.id));
+  const kill = (sandbox: Sandbox, signal: number): void => {
+    const before = sandbox.state.name;
+    step(sandbox, { name: "stop", signal });
+    if (before === "creating") sandbox.giveUp.abort(givenUp(`sandbox ${sandbox.spec.id}`));
     // A second SIGTERM adds nothing, a SIGKILL does.
-    else if (before !== "stopping" || signal === SIGKILL) void endVm(task, signal);
+    else if (before !== "stopping" || signal === SIGKILL) void endVm(sandbox, signal);
   };
 
   return {
@@ -147,119 +151,92 @@ export function openSandboxTask(options: SandboxTaskOptions): SandboxTask {
     get creating() {
       return current !== undefined && comingUp(current.state);
     },
-    find(id) {
-      const { spec, state } = taskOf(id);
-      return { id, bundle: spec.bundle, state, pid: "pid" in state ? (state.pid ?? 0) : 0 };
+    get spec() {
+      return current?.spec;
     },
-    async create(request, caller) {
-      if (current !== undefined) throw taken(request.id, current);
+    find(id) {
+      const { spec, state, exit } = sandboxOf(id);
+      const pid = "pid" in state ? (state.pid ?? 0) : 0;
+      return { bundle: spec.bundle, state, pid, exit: exit.record };
+    },
+    async create({ id, bundle, configPath }, caller) {
+      if (current !== undefined) throw alreadyThere(`container ${id}`, `it is ${current.state.name}`);
       const { calledAtMs, openPod } = options;
-      const spec = readSandboxSpec(request.id, namespace, request.bundle);
-      const task: Task = {
+      const spec = readSandboxSpec(id, namespace, bundle);
+      const told = spec.kind === "sandbox";
+      const sandbox: Sandbox = {
         spec,
         // The owner is there before anything is acquired: whatever fails, somebody can undo it.
-        pod: openPod({ spec, configPath: request.configPath, calledAtMs, log }),
-        exit: openExitSlot(spec.bundle),
+        pod: openPod({ spec, configPath, calledAtMs, log }),
+        told,
+        exit: openExitSlot(told ? bundle : undefined),
         giveUp: new AbortController(),
         state: { name: "creating" },
+        guest: undefined,
         settled: Promise.resolve(),
         closing: undefined,
       };
-      current = task;
-      const ended = AbortSignal.any([caller, task.giveUp.signal]);
-      const creating = bringUp(task, deadlineIn(LIMITS.create, `create sandbox ${spec.id}`, ended));
-      task.settled = creating.then(
+      current = sandbox;
+      const ended = AbortSignal.any([caller, sandbox.giveUp.signal]);
+      const creating = bringUp(sandbox, deadlineIn(LIMITS.create, `create sandbox ${id}`, ended));
+      sandbox.settled = creating.then(
         () => undefined,
         () => undefined,
       );
       return creating;
     },
+    guest() {
+      const { guest, state, spec } = current ?? {};
+      if (guest !== undefined && (state?.name === "created" || state?.name === "running")) return guest;
+      throw notNow("use", `sandbox ${spec?.id ?? ""}`, `it is ${state?.name ?? "deleted"}`);
+    },
     async start(id) {
-      const task = taskOf(id);
+      const sandbox = sandboxOf(id);
       // Refused before anything is done, and again if the VM ended meanwhile.
-      transition(id, task.state, { name: "start" });
-      await task.pod.start(deadlineIn(LIMITS.start, `start sandbox ${id}`));
-      step(task, { name: "start" });
-      const pid = task.state.name === "running" ? task.state.pid : 0;
-      publisher.publish("start", { containerId: id, pid });
+      transition(id, sandbox.state, { name: "start" });
+      await sandbox.pod.start(deadlineIn(LIMITS.start, `start sandbox ${id}`));
+      step(sandbox, { name: "start" });
+      const pid = sandbox.state.name === "running" ? sandbox.state.pid : 0;
+      if (sandbox.told) publisher.publish("start", { containerId: id, pid });
       return pid;
     },
-    kill: (id, signal) => kill(taskOf(id), signal),
-    wait: async (id) => taskOf(id).exit.wait,
+    kill: (id, signal) => kill(sandboxOf(id), signal),
+    wait: async (id) => sandboxOf(id).exit.wait,
     async delete(id) {
-      const task = taskOf(id);
+      const sandbox = sandboxOf(id);
       // What never ran is ended here; what runs must be told to end first.
-      const neverRan = comingUp(task.state) || task.state.name === "created";
-      if (neverRan) kill(task, SIGKILL);
-      await task.settled;
+      const neverRan = comingUp(sandbox.state) || sandbox.state.name === "created";
+      if (neverRan) kill(sandbox, SIGKILL);
+      await sandbox.settled;
       // Not created: there is nothing. Created after all: its end is on the way.
-      if (current !== task) throw notFound(id);
-      if (neverRan) await task.exit.wait;
-      transition(id, task.state, { name: "delete" });
-      await task.closing?.catch(() => {
-        task.closing = task.pod.close();
-        return task.closing;
+      if (current !== sandbox) throw notHere(`container ${id}`);
+      if (neverRan) await sandbox.exit.wait;
+      transition(id, sandbox.state, { name: "delete" });
+      await sandbox.closing?.catch(() => {
+        sandbox.closing = sandbox.pod.close();
+        return sandbox.closing;
       });
-      const record = await task.exit.wait;
-      step(task, { name: "delete" });
+      const record = await sandbox.exit.wait;
+      step(sandbox, { name: "delete" });
       current = undefined;
       const { pid, status, exitedAtMs } = record;
-      publisher.publish("delete", {
-        containerId: id,
-        pid,
-        exitStatus: status,
-        exitedAt: new Date(exitedAtMs),
-      });
+      const exitedAt = new Date(exitedAtMs);
+      if (sandbox.told) publisher.publish("delete", { containerId: id, pid, exitStatus: status, exitedAt });
       return record;
     },
     async abandon(reason) {
-      const task = current;
-      if (task === undefined) return;
-      log.info("ending the sandbox", { reason, state: task.state.name });
-      if (task.state.name !== "stopped") kill(task, SIGKILL);
-      await task.settled;
-      if (current !== task) return;
-      await task.exit.wait;
-      await task.closing;
+      const sandbox = current;
+      if (sandbox === undefined) return;
+      log.info("ending the sandbox", { reason, state: sandbox.state.name });
+      if (sandbox.state.name !== "stopped") kill(sandbox, SIGKILL);
+      await sandbox.settled;
+      if (current !== sandbox) return;
+      await sandbox.exit.wait;
+      await sandbox.closing;
     },
   };
 }
 
-function notFound(id: string): TapirError {
-  return new TapirError({
-    code: Code.NOT_FOUND,
-    operation: "find",
-    object: `container ${id}`,
-    cause: "it is not here",
-  });
-}
-
 function comingUp(state: SandboxState): boolean {
   return state.name === "creating" || (state.name === "stopping" && state.pid === undefined);
-}
-
-function taken(id: string, task: Task): TapirError {
-  if (task.spec.id === id) {
-    return new TapirError({
-      code: Code.ALREADY_EXISTS,
-      operation: "create",
-      object: `container ${id}`,
-      cause: `it is ${task.state.name}`,
-    });
-  }
-  return new TapirError({
-    code: Code.UNIMPLEMENTED,
-    operation: "create",
-    object: `container ${id} in sandbox ${task.spec.id}`,
-    cause: "workload containers are not implemented yet",
-  });
-}
-
-function toldToStop(id: string): TapirError {
-  return new TapirError({
-    code: Code.CANCELLED,
-    operation: "create",
-    object: `sandbox ${id}`,
-    cause: "it was told to stop while it was starting",
-  });
 }

@@ -1,6 +1,5 @@
 import test from "ava";
 import { Options } from "../../proto/gen/containerd/runtime/options.ts";
-import { TaskDefinition } from "../../proto/gen/containerd/task/task.ts";
 import { Status } from "../../proto/gen/containerd/types/task.ts";
 import { Code } from "../../sys/status.ts";
 import { startTaskShim as shim } from "../../test/fakes/task-shim.ts";
@@ -78,23 +77,23 @@ test("Kill while creating ends the create", async (t) => {
 });
 
 test("Delete and Shutdown of a create that its caller gave up", async (t) => {
-  const { call, directory, shutdown, task, calls } = await shim(t);
+  const { call, directory, shutdown, tasks, calls } = await shim(t);
   await t.throwsAsync(call("create", { id: "pod", bundle: directory }, 50), refused(Code.DEADLINE_EXCEEDED));
   await t.throwsAsync(call("delete", { id: "pod" }), refused(Code.NOT_FOUND));
-  t.false(task.occupied);
+  t.false(tasks.occupied);
   await call("shutdown", { id: "pod" });
   await shutdown;
   t.deepEqual(calls, ["create", "close"]);
 });
 
 test("a lost connection ends the create it carried", async (t) => {
-  const { create, client, task, calls } = await shim(t);
+  const { create, client, tasks, calls } = await shim(t);
   const creating = create();
   await new Promise((resolve) => setTimeout(resolve, 50));
   client.close();
   await t.throwsAsync(creating, refused(Code.UNAVAILABLE));
   await new Promise((resolve) => setTimeout(resolve, 50));
-  t.false(task.occupied);
+  t.false(tasks.occupied);
   t.deepEqual(calls, ["create", "close"]);
 });
 
@@ -165,45 +164,62 @@ test("clean-up that fails is tried again with the next Delete", async (t) => {
 });
 
 test("Shutdown keeps a shim that still has a sandbox", async (t) => {
-  const { call, create, created, task } = await shim(t);
+  const { call, create, created, tasks } = await shim(t);
   created.resolve();
   await create();
   await call("shutdown", { id: "pod" });
-  t.true(task.occupied);
+  t.true(tasks.occupied);
   t.like(await call("state", { id: "pod" }), { status: Status.CREATED });
 });
 
 test("what is not there says so, by name", async (t) => {
   const { call, create, created, directory } = await shim(t);
-  for (const verb of ["pause", "resume", "checkpoint", "exec", "resizePty", "closeIO", "update"] as const) {
-    const { name } = TaskDefinition.methods[verb];
-    await t.throwsAsync(
-      call(verb, { id: "pod" }),
-      refused(Code.UNIMPLEMENTED, new RegExp(`${name} is not implemented`)),
-    );
-  }
-  for (const verb of ["state", "start", "kill", "wait", "delete", "pids", "stats"] as const) {
+  const verbs = ["state", "start", "kill", "wait", "delete", "pids", "stats", "pause", "resume"] as const;
+  for (const verb of [...verbs, "checkpoint", "resizePty", "closeIO"] as const) {
     await t.throwsAsync(call(verb, { id: "other" }), refused(Code.NOT_FOUND, /container other/));
-  }
-  for (const verb of ["state", "start", "kill", "wait", "delete"] as const) {
-    await t.throwsAsync(call(verb, { id: "pod", execId: "e" }), refused(Code.NOT_FOUND, /exec e/));
   }
   created.resolve();
   await create();
+  for (const verb of ["state", "start", "kill", "wait", "delete"] as const) {
+    await t.throwsAsync(call(verb, { id: "pod", execId: "e" }), refused(Code.NOT_FOUND, /exec e/));
+  }
+  await t.throwsAsync(call("create", { id: "web", bundle: directory }), refused(Code.ALREADY_EXISTS));
+});
+
+test("the sandbox itself has no processes to run, pause or limit", async (t) => {
+  const { call, create, created } = await shim(t);
+  created.resolve();
+  await create();
+  await call("start", { id: "pod" });
+  const spec = {
+    typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Process",
+    value: Buffer.from("{}"),
+  };
+  const type = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
+  const resources = { typeUrl: type, value: Buffer.from("{}") };
+  const itself = refused(Code.FAILED_PRECONDITION, /sandbox itself.*use a container of the pod/);
+  await t.throwsAsync(call("exec", { id: "pod", execId: "e", spec }), itself);
+  await t.throwsAsync(call("pause", { id: "pod" }), itself);
+  await t.throwsAsync(call("update", { id: "pod", resources }), itself);
+  await t.throwsAsync(call("update", { id: "pod" }), refused(Code.INVALID_ARGUMENT, /was given nothing/));
   await t.throwsAsync(
-    call("create", { id: "web", bundle: directory }),
-    refused(Code.UNIMPLEMENTED, /workload containers/),
+    call("checkpoint", { id: "pod" }),
+    refused(Code.UNIMPLEMENTED, /cannot be checkpointed/),
+  );
+  await t.throwsAsync(
+    call("kill", { id: "pod", signal: 65 }),
+    refused(Code.INVALID_ARGUMENT, /no signal 65/),
   );
 });
 
 test("a bad bundle refuses Create and leaves the shim empty", async (t) => {
-  const { call, create, task, calls } = await shim(t, { linux: {} });
+  const { call, create, tasks, calls } = await shim(t, { linux: {} });
   await t.throwsAsync(create(), refused(Code.INVALID_ARGUMENT, /no network namespace/));
   await t.throwsAsync(
     call("create", { id: "pod", bundle: "/nonexistent" }),
     refused(Code.NOT_FOUND, /config\.json/),
   );
-  t.false(task.occupied);
+  t.false(tasks.occupied);
   t.deepEqual(calls, []);
 });
 

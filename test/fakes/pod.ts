@@ -1,14 +1,19 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { connectAgent } from "../../shim/agent-client.ts";
 import { stateDirectoryFile } from "../../shim/bundle-files.ts";
 import type { CreatedPod, Pod, PodContext } from "../../shim/sandbox/pod.ts";
 import type { Ledger } from "../../sys/ledger.ts";
 import { openLedger } from "../../sys/ledger.ts";
 import { identify, PROCESS_TOKEN } from "../../sys/process.ts";
+import { serveFakeAgent } from "./agent/agent.ts";
+import { fakeStorage } from "./storage.ts";
+
+const LIMITS = { createMs: 10_000, requestMs: 5_000 };
 
 /**
- * A pod without a VM: `sleep` stands for QEMU. Everything around it is real, the ledger included, so a bundle of the
+ * A pod without a VM: `sleep` stands for QEMU, and containers run beside it. Everything around it is real, the ledger included, so a bundle of the
  * shim with this module in it shows how containerd and the shim deal with each other, in milliseconds.
  * Annotations make it misbehave: `io.tapir.fake.create` = "fail" or "hang".
  */
@@ -43,7 +48,20 @@ export function openSandbox(context: PodContext): Pod {
         const mode = spec.annotations["io.tapir.fake.create"];
         if (mode === "fail") throw new Error("told to fail");
         if (mode === "hang") await deadline.race(new Promise<never>(() => undefined));
-        return value;
+        const socket = join(directory, "agent.sock");
+        const stopServing = await serveFakeAgent(socket);
+        const agent = connectAgent(socket);
+        void value.exited?.then(() => {
+          stopServing();
+          agent[Symbol.dispose]();
+        });
+        const guest = {
+          containers: agent.containers,
+          storage: fakeStorage(ledger),
+          ledger,
+          limits: LIMITS,
+        };
+        return { ...value, guest };
       } catch (error) {
         await ledger.unwind();
         throw error;

@@ -4,20 +4,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ExecutionContext } from "ava";
 import { TaskDefinition } from "../../proto/gen/containerd/task/task.ts";
+import type { GuestContainers } from "../../shim/containers-client.ts";
 import type { CreatedPod, Pod, PodContext, PodExit } from "../../shim/sandbox/pod.ts";
 import { handlersOf } from "../../shim/task/handlers.ts";
-import { openSandboxTask } from "../../shim/task/sandbox-task.ts";
 import { taskService } from "../../shim/task/service.ts";
 import { statusOfError } from "../../shim/task/status.ts";
+import { openTasks } from "../../shim/task/tasks.ts";
 import { connect } from "../../shim/ttrpc/client.ts";
 import { createServer } from "../../shim/ttrpc/server.ts";
 import type { Deadline } from "../../sys/deadline.ts";
+import { yesGuest } from "./guest.ts";
 
 type Methods = typeof TaskDefinition.methods;
 type Fields<K extends keyof Methods> = Parameters<Methods[K]["requestType"]["fromPartial"]>[0];
 
 /** A pod whose every step the test decides. */
-function steeredPod() {
+function steeredPod(answers: Partial<GuestContainers>) {
   const created = Promise.withResolvers<void>();
   const exited = Promise.withResolvers<PodExit>();
   const calls: string[] = [];
@@ -28,7 +30,7 @@ function steeredPod() {
     async create(deadline: Deadline): Promise<CreatedPod> {
       calls.push("create");
       await deadline.race(created.promise);
-      return { pid: 4242, exited: exited.promise };
+      return { pid: 4242, exited: exited.promise, guest: yesGuest(answers) };
     },
     async start() {
       calls.push("start");
@@ -46,15 +48,22 @@ function steeredPod() {
 }
 
 /** The Task service as containerd meets it: over ttrpc, on a unix socket. */
-export async function startTaskShim(t: ExecutionContext, config: object = {}) {
+export async function startTaskShim(
+  t: ExecutionContext,
+  config: object = {},
+  answers: Partial<GuestContainers> = {},
+) {
   const directory = mkdtempSync(join(tmpdir(), "task-"));
-  const netns = { linux: { namespaces: [{ type: "network", path: "/run/netns/x" }] } };
-  writeFileSync(join(directory, "config.json"), JSON.stringify({ ...netns, ...config }));
-  const steered = steeredPod();
+  const sandbox = {
+    annotations: { "io.kubernetes.cri.container-type": "sandbox" },
+    linux: { namespaces: [{ type: "network", path: "/run/netns/x" }] },
+  };
+  writeFileSync(join(directory, "config.json"), JSON.stringify({ ...sandbox, ...config }));
+  const steered = steeredPod(answers);
   const events: string[] = [];
   const shutdown = Promise.withResolvers<void>();
   const quiet = () => undefined;
-  const task = openSandboxTask({
+  const tasks = openTasks({
     namespace: "k8s.io",
     calledAtMs: 5,
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
@@ -64,7 +73,7 @@ export async function startTaskShim(t: ExecutionContext, config: object = {}) {
       return steered.pod;
     },
   });
-  const service = taskService({ task, version: "1", onShutdown: shutdown.resolve });
+  const service = taskService({ tasks, version: "1", onShutdown: shutdown.resolve });
   const handlers = handlersOf(TaskDefinition.methods, service);
   const server = createServer({ services: { "containerd.task.v2.Task": handlers }, statusOf: statusOfError });
   const listener = createListener((socket) => server.accept(socket));
@@ -83,5 +92,5 @@ export async function startTaskShim(t: ExecutionContext, config: object = {}) {
     return responseType.decode(answer) as ReturnType<Methods[K]["responseType"]["decode"]>;
   }
   const create = () => call("create", { id: "pod", bundle: directory });
-  return { ...steered, call, create, client, directory, events, shutdown: shutdown.promise, task };
+  return { ...steered, call, create, client, directory, events, shutdown: shutdown.promise, tasks };
 }

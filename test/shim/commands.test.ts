@@ -19,6 +19,7 @@ import { deadlineIn } from "../../sys/deadline.ts";
 import { identify, isAlive } from "../../sys/identity.ts";
 import { waitForExit } from "../../sys/process.ts";
 import { bundleFakeShim, FAKE_STATE } from "../fakes/shim-bundle.ts";
+import { useInventory } from "../harness/fixture.ts";
 import { command } from "./command.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "shim-commands-"));
@@ -29,12 +30,12 @@ const environment = {
 };
 let program = "";
 
-test.before("bundle the shim", async () => {
-  program = join(await bundleFakeShim(), "containerd-shim-tapir-v2");
-});
-test.after.always("clean up", () => {
+useInventory(test, directory, async () => {
   rmSync(directory, { recursive: true, force: true });
   rmSync(join(program, ".."), { recursive: true, force: true });
+});
+test.before("bundle the shim", async () => {
+  program = join(await bundleFakeShim(), "containerd-shim-tapir-v2");
 });
 
 const netns = { linux: { namespaces: [{ type: "network", path: "/run/netns/x" }] } };

@@ -1,0 +1,108 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { ServiceError } from "@grpc/grpc-js";
+import type { StdioResponse } from "../../proto/gen/tapir/agent/v1/container.ts";
+import { Code } from "../../sys/status.ts";
+import type { GuestContainers, ProcessKey, StdioStream } from "../containers-client.ts";
+import type { OpenStdio } from "./open.ts";
+
+/** The way of a process's bytes, between the host's streams and the guest. */
+export interface Pump {
+  /** Resolves when all that the process itself wrote has reached the host's streams, or nothing more will come. */
+  readonly drained: Promise<void>;
+  /** Bytes moved so far, both ways: whether something still happens. */
+  readonly moved: number;
+  /** Ends everything; what is still on its way is dropped. Idempotent. */
+  close(): Promise<void>;
+}
+
+const RETRY_MS = 100;
+
+/**
+ * Carries the bytes with the reader's speed, one chunk at a time in each direction: who does not read holds back the
+ * process, not memory. A connection that breaks is made again; the guest goes on where it was.
+ */
+export function startPump(guest: GuestContainers, key: ProcessKey, streams: OpenStdio): Pump {
+  const drained = Promise.withResolvers<void>();
+  const ended = new AbortController();
+  let moved = 0;
+  let current = Promise.withResolvers<StdioStream>();
+  let stdinEnded = streams.stdin === undefined;
+
+  const receive = async ({ stdout, stderr, ...told }: StdioResponse): Promise<void> => {
+    if (stdout !== undefined) await streams.stdout?.write(stdout);
+    if (stderr !== undefined) await streams.stderr?.write(stderr);
+    moved += (stdout?.length ?? 0) + (stderr?.length ?? 0);
+    // With one target for both, it ends with the last of them.
+    const shared = streams.stdout === streams.stderr;
+    if (told.stdoutEnd && !shared) await streams.stdout?.close();
+    if (told.stderrEnd && !shared) await streams.stderr?.close();
+    if (told.stdinClosed) streams.stdin?.close();
+    if (told.drained) drained.resolve();
+  };
+
+  const connection = async (): Promise<void> => {
+    const stream = guest.stdio();
+    // Said to whoever reads it.
+    stream.on("error", () => undefined);
+    const cancel = (): void => stream.cancel();
+    ended.signal.addEventListener("abort", cancel, { once: true });
+    try {
+      stream.write({ ...key, stdin: Buffer.alloc(0) });
+      if (stdinEnded) stream.end();
+      current.resolve(stream);
+      for await (const response of stream) await receive(response as StdioResponse);
+    } finally {
+      ended.signal.removeEventListener("abort", cancel);
+      current = Promise.withResolvers();
+    }
+  };
+
+  const receiveAll = async (): Promise<void> => {
+    while (!ended.signal.aborted) {
+      try {
+        await connection();
+        return;
+      } catch (error) {
+        if (!isWorthRetrying(error)) return;
+        await pause(RETRY_MS, undefined, { signal: ended.signal }).catch(() => undefined);
+      }
+    }
+  };
+
+  const sendAll = async (): Promise<void> => {
+    for await (const stdin of streams.stdin?.chunks() ?? []) {
+      const stream = await current.promise;
+      await new Promise<void>((resolve) => {
+        stream.write({ containerId: "", execId: "", stdin: Buffer.from(stdin) }, () => resolve());
+      });
+      moved += stdin.length;
+    }
+    stdinEnded = true;
+    void current.promise.then((stream) => stream.end());
+  };
+
+  const received = receiveAll().then(async () => {
+    drained.resolve();
+    ended.abort();
+    await streams.close();
+  });
+  if (streams.stdin !== undefined) void sendAll();
+  return {
+    drained: drained.promise,
+    get moved() {
+      return moved;
+    },
+    async close() {
+      ended.abort();
+      // A write nobody takes ends with its stream.
+      await streams.close();
+      await received;
+    },
+  };
+}
+
+/** The connection broke, or the guest has not yet noticed that the one before did. */
+function isWorthRetrying(error: unknown): boolean {
+  const code = (error as Partial<ServiceError>).code;
+  return code === Code.UNAVAILABLE || code === Code.ALREADY_EXISTS;
+}

@@ -1,0 +1,78 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { deadlineIn } from "../../sys/deadline.ts";
+import { codeOf } from "../../sys/error.ts";
+import { Code } from "../../sys/status.ts";
+import { readOciSpec } from "../sandbox/oci.ts";
+import type { ContainerStorage } from "../sandbox/workload-storage.ts";
+import { commandFailed } from "./failures.ts";
+import type { TaskProcess } from "./process.ts";
+import type { CreateRequest } from "./task.ts";
+import type { Workload } from "./workload.ts";
+
+/** A container that is in the guest. */
+export interface GuestContainer {
+  /** Takes it out, if the guest is still there, and gives back its storage. May be tried again. */
+  remove(guestIsGone: boolean): Promise<void>;
+}
+
+/** How long the host's side of a container's storage may take to go. */
+const RELEASE_MS = 10_000;
+
+/**
+ * Makes a container in the guest; its init process waits. Not cut short by anybody: the guest is told to remove what it
+ * has made when the answer does not come in time, or is not wanted any more. When it rejects, nothing stays.
+ */
+export async function createInGuest(
+  workload: Workload,
+  request: CreateRequest,
+  init: TaskProcess,
+): Promise<GuestContainer> {
+  const { id, bundle, guest, log } = workload;
+  const deadline = deadlineIn(guest.limits.createMs, `create container ${id}`);
+  const spec = readOciSpec(bundle);
+  let storage: ContainerStorage | undefined;
+  let asked = false;
+  const remove = async (guestIsGone: boolean): Promise<void> => {
+    if (asked && !guestIsGone) {
+      const removing = deadlineIn(guest.limits.createMs, `remove container ${id}`);
+      await guest.containers.removeContainer({ containerId: id }, removing).catch((error: unknown) => {
+        // The VM is just ending, and the container with it.
+        if (codeOf(error) !== Code.UNAVAILABLE) throw error;
+      });
+    }
+    await storage?.release(deadlineIn(RELEASE_MS, `give back the storage of container ${id}`));
+  };
+  try {
+    const [prepared] = await Promise.all([
+      guest.storage.prepare({ containerId: id, bundle, rootfs: request.rootfs, spec }, deadline),
+      init.open(),
+    ]);
+    storage = prepared;
+    const { storages, rootfs, mountSources, deviceSources } = prepared;
+    asked = true;
+    const { failure, ignored } = await guest.containers.createContainer(
+      {
+        containerId: id,
+        spec: readFileSync(join(bundle, "config.json")),
+        storages,
+        rootfs,
+        mountSources,
+        deviceSources,
+        stdio: init.setup,
+        // containerd names a namespace of the host, by the pid that all processes of the VM share: it can only be the pod's.
+        pidNamespaceOf: "",
+      },
+      deadline,
+    );
+    if (failure !== undefined) throw commandFailed(init.object, failure);
+    for (const what of ignored) log.info("not honoured in the guest", { container: id, what });
+    return { remove };
+  } catch (error) {
+    await remove(false).catch((failure: unknown) => {
+      log.warn("a container that failed is not wholly removed; its pod's end does it", { error: failure });
+    });
+    await init.close();
+    throw error;
+  }
+}

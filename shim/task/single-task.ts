@@ -1,0 +1,25 @@
+import type { ContainerTask } from "./container-task.ts";
+import type { SandboxTask } from "./sandbox-task.ts";
+
+const SIGKILL = 9;
+
+/** A container that is not in a pod, with the VM that is there for it alone: the VM goes when the container ends. */
+export function singleTask(container: ContainerTask, sandbox: SandboxTask): ContainerTask {
+  const { id } = container;
+  const endVm = (): void => {
+    if (sandbox.find(id).state.name !== "stopped") sandbox.kill(id, SIGKILL);
+  };
+  // Its last output has left the guest then.
+  void container.finished.then(endVm).catch(() => undefined);
+  return {
+    ...container,
+    async delete(execId) {
+      const record = await container.delete(execId);
+      if (execId !== "") return record;
+      endVm();
+      await sandbox.wait(id);
+      await sandbox.delete(id);
+      return record;
+    },
+  };
+}

@@ -1,0 +1,119 @@
+import type { Log } from "../log.ts";
+import { podGroup } from "../sandbox/group.ts";
+import { readOciSpec } from "../sandbox/oci.ts";
+import { type ContainerTask, openContainerTask } from "./container-task.ts";
+import type { Publisher } from "./events.ts";
+import { alreadyThere, invalid } from "./failures.ts";
+import { watchOutOfMemory } from "./oom.ts";
+import { pauseTask } from "./pause-task.ts";
+import { openSandboxTask, type SandboxTaskOptions } from "./sandbox-task.ts";
+import { singleTask } from "./single-task.ts";
+import type { CreateRequest, Task } from "./task.ts";
+import type { Workload } from "./workload.ts";
+
+/** All tasks of one shim: a sandbox and the containers in it, or one container with a VM of its own. */
+export interface Tasks {
+  /** True while there is something that must end before the shim may. */
+  readonly occupied: boolean;
+  /** True while the sandbox is being created. */
+  readonly creating: boolean;
+  /** Throws NOT_FOUND. */
+  find(id: string): Task;
+  create(request: CreateRequest, caller: AbortSignal): Promise<number>;
+  /** Ends whatever there is. */
+  abandon(reason: string): Promise<void>;
+}
+
+export type TasksOptions = Omit<SandboxTaskOptions, "onGone"> & {
+  readonly publisher: Publisher;
+  readonly log: Log;
+};
+
+export function openTasks(options: TasksOptions): Tasks {
+  const { namespace, publisher, log } = options;
+  const containers = new Map<string, ContainerTask>();
+  let watching: AbortController | undefined;
+
+  const sandbox = openSandboxTask({
+    ...options,
+    onGone() {
+      watching?.abort();
+      watching = undefined;
+      for (const container of containers.values()) container.vmGone();
+    },
+  });
+
+  const workloadOf = ({ id, bundle }: CreateRequest, sandboxId: string): Workload => {
+    const guest = sandbox.guest();
+    if (watching === undefined) {
+      watching = new AbortController();
+      const tell = (containerId: string): void => containers.get(containerId)?.outOfMemory();
+      void watchOutOfMemory(guest.containers, tell, watching.signal);
+    }
+    return { id, bundle, namespace, pid: sandbox.find(sandboxId).pid, guest, publisher, log };
+  };
+  const createContainer = async (
+    request: CreateRequest,
+    container: ContainerTask,
+    caller: AbortSignal,
+  ): Promise<number> => {
+    containers.set(request.id, container);
+    try {
+      return await container.create(caller);
+    } catch (error) {
+      containers.delete(request.id);
+      throw error;
+    }
+  };
+  const createSingle = async (request: CreateRequest, caller: AbortSignal): Promise<number> => {
+    const { id } = request;
+    await sandbox.create(request, caller);
+    try {
+      const container = openContainerTask(workloadOf(request, id), request);
+      return await createContainer(request, singleTask(container, sandbox), caller);
+    } catch (error) {
+      await sandbox.abandon("its container was not made");
+      await sandbox.delete(id);
+      throw error;
+    }
+  };
+
+  return {
+    get occupied() {
+      return sandbox.occupied || containers.size > 0;
+    },
+    get creating() {
+      return sandbox.creating;
+    },
+    find(id) {
+      const container = containers.get(id);
+      if (container === undefined) {
+        sandbox.find(id);
+        return pauseTask(id, sandbox);
+      }
+      return {
+        ...container,
+        async delete(execId) {
+          const record = await container.delete(execId);
+          if (execId === "") containers.delete(id);
+          return record;
+        },
+      };
+    },
+    async create(request, caller) {
+      const { id, bundle } = request;
+      if (containers.has(id)) throw alreadyThere(`container ${id}`, "there is one");
+      const { spec } = sandbox;
+      const { kind, sandboxId } = podGroup(id, readOciSpec(bundle).annotations);
+      if (kind === "single" && spec === undefined) return createSingle(request, caller);
+      if (kind !== "container" || spec === undefined) return sandbox.create(request, caller);
+      if (spec.id !== sandboxId) {
+        const cause = `it belongs to sandbox ${sandboxId}, and this is the shim of ${spec.id}`;
+        throw invalid("create", `container ${id}`, cause);
+      }
+      const container = openContainerTask(workloadOf(request, sandboxId), request);
+      return createContainer(request, container, caller);
+    },
+    abandon: (reason) => sandbox.abandon(reason),
+  };
+}

@@ -1,0 +1,71 @@
+import { EventEmitter } from "node:events";
+import { tmpdir } from "node:os";
+import { StatsContainerResponse } from "../../proto/gen/tapir/agent/v1/container.ts";
+import type { GuestContainers } from "../../shim/containers-client.ts";
+import type { PodGuest } from "../../shim/sandbox/pod.ts";
+import type { Ledger } from "../../sys/ledger.ts";
+
+/** A guest that says yes to everything, with nothing behind it; `answers` replace what a test is about. */
+export function yesGuest(answers: Partial<GuestContainers> = {}): PodGuest {
+  const empty = async (): Promise<Record<string, never>> => ({});
+  const silent = (): never => Object.assign(new EventEmitter(), silentStream) as never;
+  return {
+    containers: {
+      configurePod: empty,
+      addStorage: empty,
+      removeStorage: empty,
+      createContainer: async () => ({ pid: 1, failure: undefined, ignored: [] }),
+      startContainer: empty,
+      removeContainer: empty,
+      pauseContainer: empty,
+      resumeContainer: empty,
+      updateContainer: async () => ({ ignored: [] }),
+      statsContainer: async () => StatsContainerResponse.fromPartial({}),
+      listProcesses: async () => ({ processes: [] }),
+      execProcess: async () => ({ pid: 2, failure: undefined }),
+      signalProcess: empty,
+      waitProcess: () => new Promise(() => undefined),
+      removeProcess: empty,
+      resizeTerminal: empty,
+      closeStdin: empty,
+      onlineResources: async () => ({ vcpus: 1, memoryBytes: 0n }),
+      stdio: silent,
+      events: silent,
+      portForward: silent,
+      ...answers,
+    },
+    storage: {
+      prepare: async () => ({
+        storages: [],
+        rootfs: { storageId: "root", path: "" },
+        mountSources: [],
+        deviceSources: [],
+        release: async () => undefined,
+      }),
+    },
+    ledger: noLedger,
+    limits: { createMs: 5_000, requestMs: 2_000 },
+  };
+}
+
+/** A stream on which nothing ever comes. */
+const silentStream = {
+  write: (_message: unknown, done?: () => void): boolean => {
+    done?.();
+    return true;
+  },
+  end: () => undefined,
+  cancel: () => undefined,
+  async *[Symbol.asyncIterator]() {
+    await new Promise(() => undefined);
+  },
+};
+
+const noLedger: Ledger = {
+  directory: tmpdir(),
+  acquire: async () => {
+    throw new Error("there is no ledger here");
+  },
+  unwind: async () => undefined,
+  [Symbol.asyncDispose]: async () => undefined,
+};
