@@ -165,7 +165,7 @@ refused("routes", /route|gateway|hop|interface name/, [
   ...routes({ destination: "10.1.0.0/33" }, { destination: "10.1.0.0/" }, { destination: "fd00::/64" }),
   ...routes({ destination: "fd00::1/64", family: 6 }, { family: 5 }, { family: 6 }),
   ...routes({ gateway: "gw" }, { destination: "fd00::/64", family: 6, gateway: "10.0.0.1" }),
-  ...routes({ source: "fd00::1" }, { device: "" }, { device: "eth/0" }, { type: 2 }, { type: 6 }),
+  ...routes({ source: "fd00::1" }, { device: "" }, { device: "eth/0" }, { type: 3 }, { type: 6 }),
   ...routes({ table: 0 }, { table: 255 }, { scope: 256 }, { protocol: 256 }, { preference: 5 }),
   ...routes({ metrics: { 0: 1 } }, { metrics: { 18: 1 } }),
   ...routes({ nextHops: [{ gateway: "10.0.0.1", device: "eth0", weight: 1, onLink: false }] }),

@@ -11,6 +11,7 @@ import type {
   Route,
   Rule,
   UpdateInterfaceRequest,
+  UpdateNetworkRequest,
   UpdateRoutesRequest,
   UpdateRulesRequest,
 } from "../proto/gen/tapir/agent/v1/agent.ts";
@@ -44,14 +45,15 @@ const LIMIT = {
 } as const;
 
 const RULE_ACTIONS: readonly number[] = Object.values(FR_ACT);
-/** Types of routes that lead nowhere. */
+/** Types of routes that lead somewhere, and nowhere. */
+const LEADING: readonly number[] = [RTN.UNICAST, RTN.LOCAL, RTN.MULTICAST];
 const DISCARDING: readonly number[] = [RTN.BLACKHOLE, RTN.UNREACHABLE, RTN.PROHIBIT, RTN.THROW];
 
 /** 2020-01-01 and 2200-01-01: what is outside is no clock. */
 const TIME = { min: 1_577_836_800n * 10n ** 9n, max: 7_258_118_400n * 10n ** 9n };
 
 export function refuseCreateSandbox(request: CreateSandboxRequest): void {
-  const { sandboxId, hostname, dns, unixTimeNanoseconds, entropy, interfaces, routes, neighbors } = request;
+  const { sandboxId, hostname, dns, unixTimeNanoseconds, entropy } = request;
   when(
     !/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/.test(sandboxId),
     "sandbox id",
@@ -63,7 +65,13 @@ export function refuseCreateSandbox(request: CreateSandboxRequest): void {
   if (dns !== undefined) refuseDns(dns);
   outside("time", unixTimeNanoseconds, TIME);
   outside("entropy bytes", entropy.length, LIMIT.entropyBytes);
+  refuseNetwork(request);
+}
+
+/** What CreateSandbox and UpdateNetwork have in common. */
+export function refuseNetwork(request: UpdateNetworkRequest): void {
   refuseLinkTimeout(request.linkTimeoutMilliseconds);
+  const { interfaces } = request;
   tooMany("interfaces", interfaces, LIMIT.interfaces);
   for (const one of interfaces) refuseInterface(one);
   repeated(
@@ -74,9 +82,9 @@ export function refuseCreateSandbox(request: CreateSandboxRequest): void {
     "interface mac",
     interfaces.map((one) => one.mac),
   );
-  refuseRoutes({ routes });
+  refuseRoutes(request);
   refuseRules(request);
-  refuseNeighbors({ neighbors });
+  refuseNeighbors(request);
 }
 
 export function refuseUpdateInterface(request: UpdateInterfaceRequest): void {
@@ -100,7 +108,7 @@ export function refuseRules({ rules }: Pick<UpdateRulesRequest, "rules">): void 
   for (const rule of rules) refuseRule(rule);
 }
 
-export function refuseNeighbors({ neighbors }: AddARPNeighborsRequest): void {
+export function refuseNeighbors({ neighbors }: Pick<AddARPNeighborsRequest, "neighbors">): void {
   tooMany("neighbours", neighbors, LIMIT.neighbors);
   for (const neighbor of neighbors) refuseNeighbor(neighbor);
 }
@@ -141,7 +149,7 @@ function refuseRoute(route: Route): void {
   if (source !== "")
     when(refuseIp("route source", source) !== family, "route source", source, `it is not IPv${family}`);
   const discards = DISCARDING.includes(type);
-  when(type !== RTN.UNICAST && !discards, "route type", String(type), "1, 6, 7, 8 or 9");
+  when(!LEADING.includes(type) && !discards, "route type", String(type), "1, 2, 5, 6, 7, 8 or 9");
   when(
     discards && (gateway !== "" || device !== ""),
     "route",

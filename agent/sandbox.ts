@@ -1,11 +1,11 @@
 import type { CreateSandboxRequest, CreateSandboxResponse } from "../proto/gen/tapir/agent/v1/agent.ts";
 import type { Deadline } from "../sys/deadline.ts";
 import { TapirError } from "../sys/error.ts";
-import type { Link } from "../sys/netlink/records.ts";
 import { Code } from "../sys/status.ts";
 import { createCompiler } from "./compiler.ts";
 import { milestones } from "./milestones.ts";
-import { applyInterfaces, clearInterfaces, isWanted, readInterfaces } from "./network/interface.ts";
+import { applyNetwork } from "./network/apply.ts";
+import { clearInterfaces, readInterfaces } from "./network/interface.ts";
 import { applyNeighbors } from "./network/neighbor.ts";
 import type { Network } from "./network/network.ts";
 import { applyRoutes } from "./network/route.ts";
@@ -42,20 +42,14 @@ export function newSandbox(guest: Guest): Sandbox {
   const compiler = createCompiler();
   return {
     async create(request, arrived, deadline) {
-      const { sandboxId, interfaces, routes, rules, neighbors } = request;
+      const { sandboxId } = request;
       // The same pod again is a host that did not get the answer.
       if (owner !== undefined && owner !== sandboxId) throw alreadyOwned(sandboxId, owner);
       owner = sandboxId;
       compiler.start();
       guest.becomePod(request, arrived);
-      const isStray = (link: Link): boolean => !interfaces.some((one) => isWanted(link, one));
-      await clearInterfaces(network, isStray, deadline);
       const linksBy = linkDeadline(request.linkTimeoutMilliseconds, deadline);
-      await applyInterfaces(network, interfaces, linksBy, deadline);
-      // A gateway may be reachable by its permanent entry only.
-      await applyNeighbors(network, neighbors, deadline);
-      await applyRoutes(network, routes, deadline);
-      await applyRules(network, rules, deadline);
+      await applyNetwork(network, request, linksBy, deadline);
       return { interfaces: await readInterfaces(network, deadline), milestones: milestones() };
     },
     async destroy(deadline) {

@@ -8,14 +8,16 @@ import { systemError } from "../sys/error.ts";
 import { listRules } from "../sys/netlink/rule.ts";
 import { guestDetails } from "./details.ts";
 import { log } from "./log.ts";
+import { applyNetwork } from "./network/apply.ts";
 import { applyInterfaces, listInterfaces } from "./network/interface.ts";
-import { addNeighbors, listNeighbors } from "./network/neighbor.ts";
+import { addNeighbors, applyNeighbors, listNeighbors } from "./network/neighbor.ts";
 import { applyRoutes, listRoutes } from "./network/route.ts";
 import { applyRules } from "./network/rule.ts";
 import { ping } from "./ping.ts";
 import {
   refuseCreateSandbox,
   refuseNeighbors,
+  refuseNetwork,
   refusePing,
   refuseRoutes,
   refuseRules,
@@ -62,6 +64,15 @@ export function createService(guest: Guest): AgentServer {
       return {};
     }),
 
+    updateNetwork: unary(
+      "update network",
+      changing(async (request, { deadline }) => {
+        refuseNetwork(request);
+        const linksBy = linkDeadline(request.linkTimeoutMilliseconds, deadline);
+        await applyNetwork(network, request, linksBy, deadline);
+        return {};
+      }),
+    ),
     updateInterface: unary(
       "update interface",
       changing((request, call) => updateInterface(guest, request, call)),
@@ -86,7 +97,7 @@ export function createService(guest: Guest): AgentServer {
       "add neighbours",
       changing(async (request, { deadline }) => {
         refuseNeighbors(request);
-        await addNeighbors(network, request.neighbors, deadline);
+        await (request.exactly ? applyNeighbors : addNeighbors)(network, request.neighbors, deadline);
         return {};
       }),
     ),

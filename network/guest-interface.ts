@@ -1,4 +1,4 @@
-import { formatIp, parseIp } from "../sys/netlink/address-text.ts";
+import { prefixText } from "../sys/netlink/address-text.ts";
 import { type Address, IFA_F, IFF, type Route, RTPROT } from "../sys/netlink/records.ts";
 import type { DiscoveredLink } from "./discover.ts";
 import type { GuestAddress, GuestInterface } from "./guest-network.ts";
@@ -39,21 +39,12 @@ function lacksPrefixRoute(
   { index, address, peer, prefixLength, family }: Address,
   routes: readonly Route[],
 ): boolean {
-  if (prefixLength === (family === 4 ? 32 : 128) && peer === undefined) return false;
-  const prefix = prefixOf(peer ?? address, prefixLength);
+  if (family === 4 && prefixLength === 32 && peer === undefined) return false;
+  // IPv4 has the peer's prefix, IPv6 the own one (and another route to the peer).
+  const prefix = prefixText(family === 4 ? (peer ?? address) : address, prefixLength);
   return !routes.some(
     (route) => route.index === index && route.protocol === RTPROT.KERNEL && route.destination === prefix,
   );
-}
-
-/** The network of an address in CIDR notation: "10.88.0.0/16". */
-function prefixOf(address: string, prefixLength: number): string {
-  const bytes = Buffer.from(parseIp(address));
-  for (let bit = prefixLength; bit < bytes.length * 8; bit += 1) {
-    const byte = bit >> 3;
-    bytes[byte] = (bytes[byte] ?? 0) & ~(0x80 >> (bit & 7));
-  }
-  return `${formatIp(bytes)}/${prefixLength}`;
 }
 
 /** Another node has it: the pod itself could not use it either. */

@@ -194,7 +194,10 @@ test("neighbours: permanent always, learned ones only of the default gateway", (
   const { neighbors } = plan({
     routes: [
       route("0.0.0.0/0", { gateway: "10.1.2.1" }),
-      route("::/0", { index: 0, nextHops: [{ gateway: "fe80::1", index: 2, weight: 1, onLink: false }] }),
+      route("::/0", {
+        index: 0,
+        nextHops: [{ gateway: "fe80::1", index: 2, weight: 1, onLink: false, dead: false }],
+      }),
       route("10.5.0.0/16", { gateway: "10.1.2.2" }),
     ],
     neighbors: [

@@ -36,7 +36,7 @@ test("what the kernel makes by itself is left out: connected routes, local table
       route("2001:db8::/64", { protocol: 2, metric: 256, preference: 0 }),
       route("fe80::/64", { protocol: 2, metric: 256, preference: 0 }),
       route("ff00::/8", { table: 255, type: 5, protocol: 2 }),
-      route("224.0.0.0/4", { type: 5 }),
+      route("10.0.0.0/8", { type: 3 }),
       route("192.0.2.0/24", { table: 255, type: 2, index: 1 }),
     ],
   });
@@ -113,8 +113,8 @@ test("multipath over two NICs; discarding routes have no device", (t) => {
       route("0.0.0.0/0", {
         index: 0,
         nextHops: [
-          { gateway: "10.1.2.1", index: 2, weight: 2, onLink: false },
-          { gateway: undefined, index: 3, weight: 1, onLink: false },
+          { gateway: "10.1.2.1", index: 2, weight: 2, onLink: false, dead: false },
+          { gateway: undefined, index: 3, weight: 1, onLink: false, dead: false },
         ],
       }),
       ...[6, 7, 8, 9].map((type) => route(`10.${type}.0.0/16`, { type, index: 0 })),
@@ -143,7 +143,7 @@ test("routes over links without a NIC stay behind, routes over loopback go along
       route("10.5.0.0/16", { index: 4 }),
       route("10.6.0.0/16", {
         index: 0,
-        nextHops: [{ gateway: undefined, index: 4, weight: 1, onLink: false }],
+        nextHops: [{ gateway: undefined, index: 4, weight: 1, onLink: false, dead: false }],
       }),
       route("10.7.0.0/16", { index: 1 }),
     ],

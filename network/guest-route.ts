@@ -1,9 +1,13 @@
 import { type Route, RT_TABLE, RTAX, RTN, RTPROT } from "../sys/netlink/records.ts";
+import { livingRoute } from "../sys/netlink/route.ts";
 import type { GuestRoute } from "./guest-network.ts";
 
 /** Types that a route somebody configured can have; the others belong to the kernel's own tables. */
 const CONFIGURED_TYPES: readonly number[] = [
   RTN.UNICAST,
+  // To the pod itself: what a transparent proxy asks for.
+  RTN.LOCAL,
+  RTN.MULTICAST,
   RTN.BLACKHOLE,
   RTN.UNREACHABLE,
   RTN.PROHIBIT,
@@ -16,6 +20,7 @@ const CONFIGURED_TYPES: readonly number[] = [
  */
 export function planRoutes(routes: readonly Route[], devices: ReadonlyMap<number, string>): GuestRoute[] {
   return routes
+    .map(livingRoute)
     .filter((route) => isConfigured(route) && leadsInto(route, devices))
     .map((route) => ({ rank: rankOf(route), planned: planRoute(route, devices) }))
     .sort((a, b) => a.rank - b.rank)

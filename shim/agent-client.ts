@@ -20,6 +20,8 @@ import {
   type PrepareTemplateResponse,
   type UpdateInterfaceRequest,
   type UpdateInterfaceResponse,
+  type UpdateNetworkRequest,
+  type UpdateNetworkResponse,
   type UpdateRoutesRequest,
   type UpdateRoutesResponse,
   type UpdateRulesRequest,
@@ -39,6 +41,7 @@ export interface Agent extends Disposable {
   createSandbox(request: CreateSandboxRequest, deadline: Deadline): Promise<CreateSandboxResponse>;
   prepareTemplate(request: PrepareTemplateRequest, deadline: Deadline): Promise<PrepareTemplateResponse>;
   destroySandbox(request: DestroySandboxRequest, deadline: Deadline): Promise<DestroySandboxResponse>;
+  updateNetwork(request: UpdateNetworkRequest, deadline: Deadline): Promise<UpdateNetworkResponse>;
   updateInterface(request: UpdateInterfaceRequest, deadline: Deadline): Promise<UpdateInterfaceResponse>;
   updateRoutes(request: UpdateRoutesRequest, deadline: Deadline): Promise<UpdateRoutesResponse>;
   updateRules(request: UpdateRulesRequest, deadline: Deadline): Promise<UpdateRulesResponse>;
@@ -79,6 +82,8 @@ export function connectAgent(socketPath: string): Agent {
       unary("prepare", client.prepareTemplate.bind(client), request, deadline),
     destroySandbox: (request, deadline) =>
       unary("clear", client.destroySandbox.bind(client), request, deadline),
+    updateNetwork: (request, deadline) =>
+      unary("update network of", client.updateNetwork.bind(client), request, deadline),
     updateInterface: (request, deadline) =>
       unary("update interface of", client.updateInterface.bind(client), request, deadline),
     updateRoutes: (request, deadline) =>

@@ -6,13 +6,15 @@ import { type LinkChange, listLinks, setLink } from "../../sys/netlink/link.ts";
 import { type Address, IFF, type Link } from "../../sys/netlink/records.ts";
 import { waitForLink } from "../../sys/netlink/wait-link.ts";
 import { Code } from "../../sys/status.ts";
-import { addressDifference } from "./address-difference.ts";
+import { addressPlan } from "./address-difference.ts";
 import { fromAddress, toInterface } from "./message.ts";
 import type { Network } from "./network.ts";
 import { renames } from "./rename.ts";
 import { applySysctls, readSysctls } from "./sysctl.ts";
 
 const ETHERNET = 1;
+/** A primary IPv4 address may take its secondaries along (promote_secondaries), and others then come before their time. */
+const REMOVAL_ROUNDS = 4;
 
 /** Every NIC of the guest with addresses and settings, as the kernel has them. */
 export async function listInterfaces(network: Network, deadline: Deadline): Promise<Interface[]> {
@@ -156,13 +158,13 @@ async function applyAddresses(
   deadline: Deadline,
 ): Promise<void> {
   const compare = async () =>
-    addressDifference((await listAddresses(network.socket, deadline)).filter(ours), wanted);
+    addressPlan((await listAddresses(network.socket, deadline)).filter(ours), wanted);
   let plan = await compare();
-  const leaving = [...plan.gone, ...plan.changed.map(({ from }) => from)];
-  for (const address of leaving) await removeAddress(network, address, deadline);
-  // A primary IPv4 address may take its secondaries along (promote_secondaries).
-  if (leaving.length > 0) plan = await compare();
-  for (const address of plan.added) await replaceAddress(network.socket, address, deadline);
+  for (let round = 0; plan.remove.length > 0 && round < REMOVAL_ROUNDS; round += 1) {
+    for (const address of plan.remove) await removeAddress(network, address, deadline);
+    plan = await compare();
+  }
+  for (const address of plan.add) await replaceAddress(network.socket, address, deadline);
 }
 
 /** An address that is gone meanwhile (with its primary, with its link going down) is what was wanted. */

@@ -9,6 +9,7 @@ import {
   RTAX,
   type Rule,
 } from "../../sys/netlink/records.ts";
+import { livingRoute } from "../../sys/netlink/route.ts";
 import { KEPT_FLAGS } from "./address-difference.ts";
 
 // The kernel's records as messages of the API and back. The API names links, the kernel counts them.
@@ -62,7 +63,8 @@ export function fromAddress(address: api.InterfaceAddress, index: number): Addre
   };
 }
 
-export function toRoute(route: Route, nameOf: NameOf): api.Route {
+export function toRoute(listed: Route, nameOf: NameOf): api.Route {
+  const route = livingRoute(listed);
   const { [RTAX.MTU]: mtu = 0, ...metrics } = route.metrics;
   return {
     destination: route.destination,
@@ -110,6 +112,7 @@ export function fromRoute(route: api.Route, indexOf: IndexOf): Route {
       index: indexOf(hop.device),
       weight: hop.weight,
       onLink: hop.onLink,
+      dead: false,
     })),
     preference: route.preference === 0 ? undefined : route.preference - 1,
     tos: route.tos,

@@ -33,7 +33,7 @@ test("connected routes come first and go last", (t) => {
 });
 
 test("a route through several gateways waits like one through one", (t) => {
-  const hop = { gateway: "10.0.0.1", index: 2, weight: 1, onLink: false };
+  const hop = { gateway: "10.0.0.1", index: 2, weight: 1, onLink: false, dead: false };
   const spread = route("10.5.0.0/16", { index: 0, nextHops: [hop, { ...hop, gateway: "10.0.0.2" }] });
   t.deepEqual(names(routePlan([], [spread, route("10.0.0.0/24", { scope: 253 })]).add), [
     "10.0.0.0/24",

@@ -1,5 +1,5 @@
 import type { Route } from "../../sys/netlink/records.ts";
-import { RT_TABLE, RTN, RTPROT } from "../../sys/netlink/records.ts";
+import { RT_TABLE, RTPROT } from "../../sys/netlink/records.ts";
 import { difference } from "./difference.ts";
 
 /** Which routes go and which come, each in the order in which the kernel takes them. */
@@ -66,11 +66,10 @@ function isSame(current: Route, wanted: Route): boolean {
 
 function contentOf(route: Route): string {
   const { gateway, index, source, scope, protocol, type, onLink, preference } = route;
-  const device = type === RTN.UNICAST ? index : 0;
-  const hops = route.nextHops.map((hop) => [hop.gateway ?? "", hop.index, hop.weight, hop.onLink]);
+  const hops = route.nextHops.map((hop) => [hop.gateway ?? "", hop.index, hop.weight, hop.onLink, hop.dead]);
   const metrics = Object.entries(route.metrics)
     .filter(([, value]) => value !== 0)
     .sort(([a], [b]) => Number(a) - Number(b));
   const rest = [source ?? "", scope, protocol, type, onLink, preference ?? 0];
-  return JSON.stringify([gateway ?? "", device, ...rest, metrics, hops]);
+  return JSON.stringify([gateway ?? "", index, ...rest, metrics, hops]);
 }

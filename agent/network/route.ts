@@ -1,10 +1,12 @@
 import type { Route } from "../../proto/gen/tapir/agent/v1/agent.ts";
 import type { Deadline } from "../../sys/deadline.ts";
 import { errnoOf } from "../../sys/error.ts";
+import { listAddresses } from "../../sys/netlink/address.ts";
 import { addRoute, deleteRoute, listRoutes as readRoutes } from "../../sys/netlink/route.ts";
 import { readLinkNames } from "./link-names.ts";
 import { fromRoute, toRoute } from "./message.ts";
 import type { Network } from "./network.ts";
+import { orphanedRoutes } from "./orphaned-route.ts";
 import { isOurs, routePlan } from "./route-difference.ts";
 
 /** Every route but the local table's, the kernel's own included (their protocol says so). */
@@ -24,8 +26,10 @@ export async function applyRoutes(
 ): Promise<void> {
   const { indexOf } = await readLinkNames(network, deadline);
   const goal = wanted.map((route) => fromRoute(route, indexOf));
-  const { remove, add } = routePlan(await readRoutes(network.socket, deadline), goal);
-  for (const route of remove) {
+  const current = await readRoutes(network.socket, deadline);
+  const { remove, add } = routePlan(current, goal);
+  const orphans = orphanedRoutes(current, await listAddresses(network.socket, deadline));
+  for (const route of [...remove, ...orphans]) {
     try {
       await deleteRoute(network.socket, route, deadline);
     } catch (error) {

@@ -6,6 +6,18 @@ import { addRule, deleteRule, listRules } from "../../sys/netlink/rule.ts";
 import { fromRule } from "./message.ts";
 import type { Network } from "./network.ts";
 
+/** Takes away the rules that are not wanted, but for those that every kernel comes with: there is a way for packets. */
+export async function removeRules(
+  network: Network,
+  wanted: readonly RuleMessage[],
+  deadline: Deadline,
+): Promise<void> {
+  const kept = new Set([...wanted.map(fromRule), ...own(4), ...own(6)].map(textOf));
+  for (const rule of await listRules(network.socket, deadline)) {
+    if (!kept.has(textOf(rule))) await removeRule(network, rule, deadline);
+  }
+}
+
 /**
  * Brings the policy rules to the wanted ones; of a family of which none is wanted, to those that its kernel came with. New
  * ones come before old ones go: there is a way for every packet in between.

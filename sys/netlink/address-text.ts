@@ -96,3 +96,13 @@ function invalid(text: string, cause: string): TapirError {
     cause,
   });
 }
+
+/** The network of an address in CIDR notation: "10.88.0.0/16". */
+export function prefixText(address: string, prefixLength: number): string {
+  const bytes = Buffer.from(parseIp(address));
+  for (let bit = prefixLength; bit < bytes.length * 8; bit += 1) {
+    const byte = bit >> 3;
+    bytes[byte] = (bytes[byte] ?? 0) & ~(0x80 >> (bit & 7));
+  }
+  return `${formatIp(bytes)}/${prefixLength}`;
+}

@@ -31,6 +31,7 @@ const IFLA = {
   IFALIAS: 20,
   AF_SPEC: 26,
   EXT_MASK: 29,
+  LINK_NETNSID: 37,
 } as const;
 const IFLA_INFO_KIND = 1;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
@@ -125,6 +126,7 @@ export function decodeLink(payload: Buffer): Link | undefined {
     flags: payload.readUInt32LE(8),
     txQueueLength: u32Of(attributes.get(IFLA.TXQLEN)) ?? 0,
     peerIndex: u32Of(attributes.get(IFLA.LINK)) ?? 0,
+    ...(attributes.has(IFLA.LINK_NETNSID) ? { peerElsewhere: true } : {}),
     masterIndex: u32Of(attributes.get(IFLA.MASTER)) ?? 0,
     operationalState: u8Of(attributes.get(IFLA.OPERSTATE)) ?? 0,
     alias: textOf(attributes.get(IFLA.IFALIAS)) ?? "",

@@ -120,8 +120,8 @@ test.serial("routes: every attribute comes back as it went", async (t) => {
     route("198.51.100.0/24", {
       index: 0,
       nextHops: [
-        { ...hop, gateway: "10.1.2.5", weight: 3 },
-        { ...hop, gateway: "10.1.2.6", weight: 1 },
+        { ...hop, gateway: "10.1.2.5", weight: 3, dead: false },
+        { ...hop, gateway: "10.1.2.6", weight: 1, dead: false },
       ],
     }),
     route("203.0.113.0/24", { gateway: "2001:db8::1" }),

@@ -5,6 +5,7 @@ import type { Family, NextHop } from "./records.ts";
 
 /** The gateway is reachable without a route to it. */
 export const RTNH_F_ONLINK = 4;
+const RTNH_F_DEAD = 1;
 /** Bytes of struct rtnexthop (linux/rtnetlink.h). */
 const RTNEXTHOP = 8;
 const RTA_GATEWAY = 5;
@@ -46,11 +47,13 @@ export function decodeNextHops(bytes: Buffer): NextHop[] {
   while (bytes.length - offset >= RTNEXTHOP) {
     const length = bytes.readUInt16LE(offset);
     if (length < RTNEXTHOP || length > bytes.length - offset) throw malformed(`next hop of ${length} bytes`);
+    const flags = bytes.readUInt8(offset + 2);
     nextHops.push({
       gateway: gatewayOf(decodeAttributes(bytes.subarray(offset, offset + length), RTNEXTHOP)),
       index: bytes.readInt32LE(offset + 4),
       weight: bytes.readUInt8(offset + 3) + 1,
-      onLink: (bytes.readUInt8(offset + 2) & RTNH_F_ONLINK) !== 0,
+      onLink: (flags & RTNH_F_ONLINK) !== 0,
+      dead: (flags & RTNH_F_DEAD) !== 0,
     });
     offset += align(length);
   }

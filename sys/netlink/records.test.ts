@@ -81,8 +81,8 @@ test("routes as the kernel wrote them", (t) => {
     onLink: false,
     metrics: {},
     nextHops: [
-      { gateway: "10.1.2.9", index: 2, weight: 2, onLink: true },
-      { gateway: undefined, index: 2, weight: 1, onLink: false },
+      { gateway: "10.1.2.9", index: 2, weight: 2, onLink: true, dead: false },
+      { gateway: undefined, index: 2, weight: 1, onLink: false, dead: false },
     ],
     preference: undefined,
     tos: 0,
@@ -137,8 +137,8 @@ test("routes survive encoding", (t) => {
       ...route,
       index: 0,
       nextHops: [
-        { gateway: "10.1.1.1", index: 2, weight: 1, onLink: false },
-        { gateway: "fe80::9", index: 3, weight: 256, onLink: true },
+        { gateway: "10.1.1.1", index: 2, weight: 1, onLink: false, dead: false },
+        { gateway: "fe80::9", index: 3, weight: 256, onLink: true, dead: false },
       ],
     },
   ];

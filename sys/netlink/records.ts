@@ -21,6 +21,8 @@ export interface Link {
   readonly txQueueLength: number;
   /** Index of the lower or peer link (IFLA_LINK), 0 when there is none. */
   readonly peerIndex: number;
+  /** That link is in another namespace. */
+  readonly peerElsewhere?: boolean;
   /** IFLA_MASTER, 0 when the link is no port. */
   readonly masterIndex: number;
   /** IFLA_OPERSTATE: 6 up. */
@@ -51,6 +53,8 @@ export interface NextHop {
   /** As iproute2 prints it: rtnh_hops + 1. */
   readonly weight: number;
   readonly onLink: boolean;
+  /** RTNH_F_DEAD: its link is down or lost the family; the kernel only waits for the others to go too. */
+  readonly dead: boolean;
 }
 
 export interface Route {

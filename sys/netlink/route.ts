@@ -12,6 +12,15 @@ export async function listRoutes(socket: RouteSocket, deadline: Deadline): Promi
   return replies.map((reply) => decodeRoute(reply.payload)).filter((route) => route !== undefined);
 }
 
+/** The route without next hops that are dead; one that is left over of several is as good as a route through it alone. */
+export function livingRoute(route: Route): Route {
+  const nextHops = route.nextHops.filter(({ dead }) => !dead);
+  const [only] = nextHops;
+  if (only === undefined || nextHops.length > 1) return { ...route, nextHops };
+  const { gateway, index, onLink } = only;
+  return { ...route, gateway, index, onLink, nextHops: [] };
+}
+
 /**
  * Adds a route behind those with the same destination, metric and table; EEXIST when exactly this one is there. (EXCL would
  * refuse what both families allow: the same prefix on two links.)

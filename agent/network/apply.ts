@@ -1,0 +1,38 @@
+import type { Interface, Neighbor, Route, Rule } from "../../proto/gen/tapir/agent/v1/agent.ts";
+import type { Deadline } from "../../sys/deadline.ts";
+import type { Link } from "../../sys/netlink/records.ts";
+import { applyInterfaces, clearInterfaces, isWanted } from "./interface.ts";
+import { applyNeighbors } from "./neighbor.ts";
+import type { Network } from "./network.ts";
+import { applyRoutes } from "./route.ts";
+import { applyRules, removeRules } from "./rule.ts";
+
+/** The guest's whole network. */
+export interface WantedNetwork {
+  readonly interfaces: readonly Interface[];
+  readonly routes: readonly Route[];
+  readonly rules: readonly Rule[];
+  readonly neighbors: readonly Neighbor[];
+}
+
+/**
+ * Brings the guest's network to the wanted one. Doing it twice is doing it once; NICs that are not there yet are waited for
+ * until `linksBy`, and those that nobody wants are put out of use.
+ */
+export async function applyNetwork(
+  network: Network,
+  wanted: WantedNetwork,
+  linksBy: Deadline,
+  deadline: Deadline,
+): Promise<void> {
+  const { interfaces, routes, rules, neighbors } = wanted;
+  const isStray = (link: Link): boolean => !interfaces.some((one) => isWanted(link, one));
+  await clearInterfaces(network, isStray, deadline);
+  await applyInterfaces(network, interfaces, linksBy, deadline);
+  // A gateway may be reachable by its permanent entry only.
+  await applyNeighbors(network, neighbors, deadline);
+  // A rule of before may hide the way to a gateway of now; one of now must not be asked before its tables are filled.
+  await removeRules(network, rules, deadline);
+  await applyRoutes(network, routes, deadline);
+  await applyRules(network, rules, deadline);
+}
