@@ -1,7 +1,5 @@
 import test from "ava";
-import { TapirError } from "../sys/error.ts";
 import type { Link } from "../sys/netlink/records.ts";
-import { Code } from "../sys/status.ts";
 import type { DiscoveredNetwork } from "./discover.ts";
 import { modelNamed } from "./model.ts";
 import { planNics } from "./nic-plan.ts";
@@ -67,25 +65,6 @@ test("links that nobody uses are passed over, whatever their kind", (t) => {
     nics.map(({ name }) => name),
     ["eth0"],
   );
-});
-
-test("a link in use that the model cannot serve is named with its kind and a way out", (t) => {
-  const cases: [Partial<Link>, string][] = [
-    [{ kind: "ipoib", type: 32 }, "ipoib"],
-    [{ kind: "macvlan" }, "macvlan"],
-    [{ kind: undefined }, "physical"],
-    [{ kind: undefined, type: 778 }, "hardware type 778"],
-  ];
-  for (const [more, text] of cases) {
-    const error = t.throws(() => planNics(withLinks(link(2, "eth0", more)), { model, vcpus: 1 }), {
-      instanceOf: TapirError,
-    });
-    t.is(error.code, Code.UNIMPLEMENTED);
-    t.is(
-      error.message,
-      `cannot attach eth0 of netns cni-1234: link kind "${text}" is not supported by internetworking_model "tcfilter"; use "none"`,
-    );
-  }
 });
 
 test("a link that is down but has an address is in use", (t) => {

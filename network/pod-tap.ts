@@ -8,6 +8,7 @@ import { openTap, openVhostNet } from "../sys/tap.ts";
 import type { AttachedNic } from "./attached-nic.ts";
 import type { ConnectContext } from "./model.ts";
 import type { NicPlan } from "./nic-plan.ts";
+import { TAP_ALIAS } from "./pod-tap-mark.ts";
 
 export interface PodTap extends Pick<AttachedNic, "tapFds" | "vhostFds" | "closeDescriptors"> {
   readonly link: LinkReference;
@@ -58,7 +59,7 @@ async function configure(
     throw new TapirError({ code: Code.ABORTED, operation: "configure", object: `tap ${name}`, cause });
   }
   await refuseOwnAddress(socket, link, deadline);
-  await setLink(socket, link, { mtu, up: true }, deadline);
+  await setLink(socket, link, { mtu, alias: TAP_ALIAS, up: true }, deadline);
   return link;
 }
 

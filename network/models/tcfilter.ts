@@ -9,7 +9,7 @@ import { redirect } from "../redirect.ts";
  */
 export const tcfilter: Model = {
   name: "tcfilter",
-  serves: ["veth"],
+  serves: ["veth", "macvlan", "ipvlan", "bridge", "vlan", "vxlan", "dummy", "tap"],
   async connect(plan, context, deadline) {
     const { link: tap, ...descriptors } = await openPodTap(plan, context, deadline);
     await ensureIngress(tap, context, deadline);

@@ -1,0 +1,200 @@
+// Needs root and /dev/net/tun: the last test makes links in a network namespace of its own.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "ava";
+import { deadlineIn } from "../sys/deadline.ts";
+import { reasonOf } from "../sys/error.ts";
+import { openLedger } from "../sys/ledger.ts";
+import { decodeLink } from "../sys/netlink/link.ts";
+import type { Address, Link } from "../sys/netlink/records.ts";
+import { connect } from "./connect.ts";
+import { type DiscoveredNetwork, discover } from "./discover.ts";
+import { endpointsOf } from "./endpoint.ts";
+import { modelNamed } from "./model.ts";
+import { planNics } from "./nic-plan.ts";
+import { TAP_ALIAS } from "./pod-tap-mark.ts";
+
+const model = modelNamed("tcfilter");
+const UP = 0x1043;
+
+const link = (index: number, name: string, more: Partial<Link> = {}): Link => ({
+  index,
+  name,
+  kind: "veth",
+  type: 1,
+  mac: `02:00:00:00:00:0${index}`,
+  mtu: 1500,
+  flags: UP,
+  txQueueLength: 1000,
+  peerIndex: 0,
+  masterIndex: 0,
+  operationalState: 6,
+  alias: "",
+  ...more,
+});
+const address = (index: number): Address => ({
+  index,
+  family: 4,
+  address: "10.0.0.2",
+  prefixLength: 24,
+  peer: undefined,
+  broadcast: undefined,
+  scope: 0,
+  flags: 0x80,
+  label: undefined,
+  routeMetric: 0,
+});
+/** The links whose index is in `addressed` have an address. */
+const networkOf = (links: readonly Link[], addressed: readonly number[] = []): DiscoveredNetwork => ({
+  netns: "/run/netns/cni-1",
+  netnsInode: 1,
+  loopbackIndex: 1,
+  links: links.map((one) => ({
+    link: one,
+    addresses: addressed.includes(one.index) ? [address(one.index)] : [],
+    neighbors: [],
+    sysctls: {},
+  })),
+  routes: [],
+  rules: [],
+});
+const kinds = (links: readonly Link[], addressed?: readonly number[]): string[] =>
+  endpointsOf(networkOf(links, addressed), model).map(({ kind, link: { name } }) => `${name} ${kind}`);
+
+test("each kind by what the kernel calls it, whatever its name", (t) => {
+  const names = ["veth", "macvlan", "ipvlan", "bridge", "vlan", "vxlan", "dummy"];
+  for (const kind of names) t.deepEqual(kinds([link(2, "eth0", { kind })]), [`eth0 ${kind}`]);
+  t.deepEqual(kinds([link(2, "veth0", { kind: "tun" })]), ["veth0 tap"]);
+});
+
+/** RTM_NEWLINK's payload as the kernel writes it: ifinfomsg, IFLA_IFNAME, IFLA_ADDRESS, IFLA_LINK, IFLA_LINKINFO { KIND }. */
+function newLink(name: string, kind: string, lower: number): Buffer {
+  const attribute = (type: number, value: Buffer): Buffer => {
+    const bytes = Buffer.alloc((4 + value.length + 3) & ~3);
+    bytes.writeUInt16LE(4 + value.length, 0);
+    bytes.writeUInt16LE(type, 2);
+    value.copy(bytes, 4);
+    return bytes;
+  };
+  const number = Buffer.alloc(4);
+  number.writeUInt32LE(lower);
+  const header = Buffer.from("0000 0100 07000000 43100100 00000000".replaceAll(" ", ""), "hex");
+  return Buffer.concat([
+    header,
+    attribute(3, Buffer.from(`${name}\0`)),
+    attribute(1, Buffer.from("020000000007", "hex")),
+    attribute(5, number),
+    attribute(37, Buffer.alloc(4)),
+    attribute(18, attribute(1, Buffer.from(`${kind}\0`))),
+  ]);
+}
+
+test("kinds that this machine's kernel may not make, from the kernel's own form", (t) => {
+  for (const kind of ["dummy", "ipvlan", "vlan"]) {
+    const found = decodeLink(newLink("eth0", kind, 2));
+    t.is(found?.kind, kind);
+    t.is(found?.peerElsewhere, true);
+    t.deepEqual(found && kinds([link(2, "lower"), found]), ["lower veth", `eth0 ${kind}`]);
+  }
+});
+
+test("a refusal names link, kind and a way out", (t) => {
+  const cases: readonly [Partial<Link>, RegExp][] = [
+    [
+      { kind: undefined },
+      /^cannot attach x0 of netns cni-1: it is a physical device.*; give the pod a macvlan/,
+    ],
+    [{ kind: "tun", type: 65_534 }, /link kind "tun" carries no Ethernet frames; .*"none"/],
+    [{ kind: "ipoib", type: 32 }, /link kind "ipoib" carries no Ethernet/],
+    [{ kind: "wireguard", type: 65_534 }, /link kind "wireguard" carries no Ethernet/],
+    [{ kind: undefined, type: 778 }, /link kind "hardware type 778" carries/],
+    [{ kind: "bond" }, /link kind "bond" is not supported by internetworking_model "tcfilter"; use "none"/],
+  ];
+  for (const [more, text] of cases) {
+    t.regex(reasonOf(t.throws(() => kinds([link(2, "x0", more)]))), text);
+  }
+});
+
+test("ports of a bridge and what a vlan lies on carry the others, and are none themselves", (t) => {
+  const bridge = link(4, "br0", { kind: "bridge" });
+  t.deepEqual(kinds([link(2, "eth0", { masterIndex: 4 }), link(3, "eth1", { masterIndex: 4 }), bridge]), [
+    "br0 bridge",
+  ]);
+  const vlan = link(5, "eth0.100", { kind: "vlan", peerIndex: 2 });
+  t.deepEqual(kinds([link(2, "eth0"), vlan]), ["eth0.100 vlan"]);
+  const both = t.throws(() => kinds([link(2, "eth0"), vlan], [2, 5]));
+  t.regex(
+    reasonOf(both),
+    /attach eth0\.100 .*lies on eth0, which has addresses.*; take the addresses off eth0/,
+  );
+});
+
+test("two NICs with one MAC are refused, Tapir's own tap is passed over", (t) => {
+  const twin = link(3, "eth1", { kind: "ipvlan", mac: "02:00:00:00:00:02" });
+  t.regex(reasonOf(t.throws(() => kinds([link(2, "eth0"), twin]))), /attach eth1 .*MAC of eth0/);
+  t.deepEqual(kinds([link(2, "eth0"), link(3, "tap0_tapir", { kind: "tun", alias: TAP_ALIAS })]), [
+    "eth0 veth",
+  ]);
+});
+
+test("several NICs of mixed kinds, one without address, are connected and found again as they were", async (t) => {
+  const name = `tapir-kinds-${process.pid}`;
+  const directory = mkdtempSync(join(tmpdir(), "tapir-kinds-"));
+  const deadline = deadlineIn(30_000, "test endpoint kinds");
+  const ip = (line: string): unknown => execFileSync("ip", ["-n", name, ...line.split(" ")]);
+  execFileSync("ip", ["netns", "add", name]);
+  execFileSync("ip", ["netns", "add", `${name}-node`]);
+  try {
+    ip(`link add eth0 type veth peer name far netns ${name}-node`);
+    const node = ["-n", `${name}-node`, "link"];
+    execFileSync("ip", [...node, "set", "far", "up"]);
+    execFileSync("ip", [
+      ...node,
+      "add",
+      "link",
+      "far",
+      "name",
+      "abcdefghijklmno",
+      "netns",
+      name,
+      "type",
+      "macvlan",
+      "mode",
+      "bridge",
+    ]);
+    ip("link add vx0 type vxlan id 7 dstport 4789 dev eth0");
+    ip("link add br0 type bridge");
+    ip("link add port0 type veth peer name port1");
+    ip("link set port0 master br0");
+    ip("tuntap add mode tap tap9");
+    for (const one of ["eth0", "abcdefghijklmno", "br0", "port0", "tap9"]) ip(`link set ${one} up`);
+    ip("addr add 10.7.0.2/24 dev abcdefghijklmno");
+    ip("addr add 10.8.0.2/24 dev br0");
+    const netns = `/run/netns/${name}`;
+    const network = await discover(netns, deadline);
+    const plans = planNics(network, { model, vcpus: 1 });
+    t.deepEqual(plans.map((plan) => `${plan.name} ${plan.link.kind}`).sort(), [
+      "abcdefghijklmno macvlan",
+      "br0 bridge",
+      "eth0 veth",
+      "tap9 tun",
+    ]);
+    const ledger = openLedger(join(directory, "state"));
+    const nics = await connect(network, plans, { model, ledger, vhostNet: false }, deadline);
+    t.is(nics.length, 4);
+    const again = planNics(await discover(netns, deadline), { model, vcpus: 1 });
+    t.deepEqual(
+      again.map((plan) => plan.name),
+      plans.map((plan) => plan.name),
+      "Tapir's taps are no NICs",
+    );
+    await ledger.unwind();
+    t.notRegex(execFileSync("tc", ["-n", name, "qdisc"], { encoding: "utf8" }), /ingress/);
+  } finally {
+    execFileSync("ip", ["netns", "del", name]);
+    execFileSync("ip", ["netns", "del", `${name}-node`]);
+    rmSync(directory, { recursive: true });
+  }
+});
