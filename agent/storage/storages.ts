@@ -7,6 +7,7 @@ import { MS, mount, mountWaiting, unmount } from "../../sys/mount.ts";
 import { Code } from "../../sys/status.ts";
 import { STORAGES } from "../container/paths.ts";
 import { findDisk } from "./disk.ts";
+import { letGoOf } from "./let-go.ts";
 import { mountOptions } from "./mount-options.ts";
 import { mountShare } from "./share.ts";
 import { tmpfsOptions } from "./tmpfs.ts";
@@ -32,6 +33,8 @@ interface Entry {
   readonly made: Promise<void>;
   /** Mounted in this order. */
   readonly mounted: string[];
+  /** Set for a share: where in it its users look. */
+  readonly uses: { readonly user: string; readonly path: string }[] | undefined;
 }
 
 export function createStorages(): Storages {
@@ -66,6 +69,7 @@ export function createStorages(): Storages {
     await deadline.race(entry.made);
     const root = `${STORAGES}/${storageId}`;
     await deadline.race(checkBeneath(root, path));
+    if (path !== "") entry.uses?.push({ user, path: `${root}/${path}` });
     return path === "" ? root : `${root}/${path}`;
   };
 
@@ -88,6 +92,7 @@ export function createStorages(): Storages {
         released: false,
         made,
         mounted,
+        uses: storage.virtioFs === undefined ? undefined : [],
       });
       try {
         await made;
@@ -108,6 +113,7 @@ export function createStorages(): Storages {
       for (const entry of entries.values()) {
         entry.users.delete(user);
         if (entry.owner === user) entry.released = true;
+        if (entry.uses !== undefined) letGoOf(takeUses(entry.uses, user));
       }
       // An overlay that goes frees what it lies over.
       const isFree = ([, { released, users }]: [string, Entry]): boolean => released && users.size === 0;
@@ -118,6 +124,13 @@ export function createStorages(): Storages {
       }
     },
   };
+}
+
+/** The paths that only `user` looked at; it does no more. */
+function takeUses(uses: { readonly user: string; readonly path: string }[], user: string): string[] {
+  const own = uses.filter((use) => use.user === user);
+  uses.splice(0, uses.length, ...uses.filter((use) => use.user !== user));
+  return own.map(({ path }) => path).filter((path) => !uses.some((use) => use.path === path));
 }
 
 async function make(

@@ -26,6 +26,8 @@ export interface ChoiceKey<Value extends string = string> extends Common<Value> 
 /** An absolute path. */
 export interface PathKey extends Common<string> {
   readonly kind: "path";
+  /** May be "". */
+  readonly optional?: true;
 }
 /** One string in the file, a list of words in the program; double quotes keep blanks together. */
 export interface WordsKey extends Common<readonly string[]> {
@@ -69,7 +71,7 @@ export function expectation(key: Key): string {
     case "choice":
       return key.values.map((value) => JSON.stringify(value)).join(" or ");
     case "path":
-      return "an absolute path without .., // or / at its end";
+      return `an absolute path without .., // or / at its end${key.optional ? ', or ""' : ""}`;
     case "words":
       return `a string of at most ${key.maximumLength} characters`;
     case "patterns":

@@ -65,6 +65,19 @@ export const schema = {
         default: false,
         doc: "Let QEMU move the packets even where the host has vhost-net.",
       }),
+      virtiofsd: path({
+        default: "",
+        optional: true,
+        doc: "The server of the folders that containers see, in C or Rust; empty takes the installed one.",
+        kata: "virtio_fs_daemon",
+        nodeWide: true,
+      }),
+      shared_fs_cache: choice({
+        values: ["auto", "none", "always"],
+        default: "auto",
+        doc: "What the guest remembers of the host's files: auto for a second, none nothing, always until it needs the memory.",
+        kata: "virtio_fs_cache",
+      }),
       tcg_timeout_factor: integer({
         default: 4,
         minimum: 1,

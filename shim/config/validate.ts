@@ -37,7 +37,7 @@ function convert(key: Key, found: unknown): Value | undefined {
     case "choice":
       return key.values.find((value) => value === found);
     case "path":
-      return isPath(found) ? found : undefined;
+      return isPath(found) || (key.optional && found === "") ? found : undefined;
     case "words":
       return typeof found === "string" && found.length <= key.maximumLength ? splitWords(found) : undefined;
     case "patterns":

@@ -16,7 +16,7 @@ const RESOLV_CONF = "/etc/resolv.conf";
  * The DNS settings of a pod. CRI writes them into a resolv.conf of the sandbox and mounts that into the sandbox
  * container, so the mount says where it lies; there is no other way for a shim to get them.
  */
-export function readResolvConf(mounts: readonly OciMount[]): DnsSettings {
+export function readResolvConf(mounts: readonly Pick<OciMount, "destination" | "source">[]): DnsSettings {
   // A later mount covers an earlier one.
   const source = mounts.findLast(({ destination }) => destination === RESOLV_CONF)?.source;
   if (source === undefined || source === "") return NONE;

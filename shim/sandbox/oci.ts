@@ -9,6 +9,13 @@ export interface OciSpec {
   readonly annotations: Readonly<Record<string, string>>;
   readonly namespaces: readonly OciNamespace[];
   readonly mounts: readonly OciMount[];
+  /** Absolute, or relative to the bundle; "" when there is none. */
+  readonly rootPath: string;
+  readonly devices: readonly OciDevice[];
+  readonly deviceRules: readonly OciDeviceRule[];
+  readonly sysctls: Readonly<Record<string, string>>;
+  /** "/parent/name", or "slice:prefix:name" for systemd; "" when there is none. */
+  readonly cgroupsPath: string;
 }
 
 export interface OciNamespace {
@@ -19,7 +26,32 @@ export interface OciNamespace {
 
 export interface OciMount {
   readonly destination: string;
+  readonly type: string;
   readonly source: string;
+  readonly options: readonly string[];
+  /** User ids are to be seen as other ones. */
+  readonly idMapped: boolean;
+}
+
+export interface OciDevice {
+  /** In the container. */
+  readonly path: string;
+  /** "b", "c", "u", "p" */
+  readonly type: string;
+  readonly major: number;
+  readonly minor: number;
+}
+
+/** A line of the device cgroup. */
+export interface OciDeviceRule {
+  readonly allow: boolean;
+  /** "a" or "" = all kinds. */
+  readonly type: string;
+  /** -1 = any. */
+  readonly major: number;
+  readonly minor: number;
+  /** Letters of "rwm"; "" = all. */
+  readonly access: string;
 }
 
 /** A spec is tens of kilobytes; what is far over that is no spec. */
@@ -52,14 +84,12 @@ export function readOciSpec(bundle: string): OciSpec {
 
 function readSpec(file: string, json: unknown): OciSpec {
   const spec = objectAt(file, "the spec", json);
-  const linux = spec.linux === undefined ? {} : objectAt(file, "linux", spec.linux);
+  const linux = optionalAt(file, "linux", spec.linux);
+  const root = optionalAt(file, "root", spec.root);
+  const resources = optionalAt(file, "linux.resources", linux.resources);
   return {
     hostname: textAt(file, "hostname", spec.hostname),
-    annotations: Object.fromEntries(
-      Object.entries(spec.annotations == null ? {} : objectAt(file, "annotations", spec.annotations)).map(
-        ([key, value]) => [key, textAt(file, `annotations["${key}"]`, value)],
-      ),
-    ),
+    annotations: textsAt(file, "annotations", spec.annotations),
     namespaces: listAt(file, "linux.namespaces", linux.namespaces).map((one, index) => {
       const path = `linux.namespaces[${index}]`;
       const namespace = objectAt(file, path, one);
@@ -73,10 +103,59 @@ function readSpec(file: string, json: unknown): OciSpec {
       const mount = objectAt(file, path, one);
       return {
         destination: textAt(file, `${path}.destination`, mount.destination),
+        type: textAt(file, `${path}.type`, mount.type),
         source: textAt(file, `${path}.source`, mount.source),
+        options: listAt(file, `${path}.options`, mount.options).map((option, place) =>
+          textAt(file, `${path}.options[${place}]`, option),
+        ),
+        idMapped: [mount.uidMappings, mount.gidMappings].some((map) => Array.isArray(map) && map.length > 0),
       };
     }),
+    rootPath: textAt(file, "root.path", root.path),
+    devices: listAt(file, "linux.devices", linux.devices).map((one, index) =>
+      readDevice(file, `linux.devices[${index}]`, one),
+    ),
+    deviceRules: listAt(file, "linux.resources.devices", resources.devices).map((one, index) =>
+      readDeviceRule(file, `linux.resources.devices[${index}]`, one),
+    ),
+    sysctls: textsAt(file, "linux.sysctl", linux.sysctl),
+    cgroupsPath: textAt(file, "linux.cgroupsPath", linux.cgroupsPath),
   };
+}
+
+function readDevice(file: string, path: string, one: unknown): OciDevice {
+  const device = objectAt(file, path, one);
+  return {
+    path: textAt(file, `${path}.path`, device.path),
+    type: textAt(file, `${path}.type`, device.type),
+    major: numberAt(file, `${path}.major`, device.major, 0),
+    minor: numberAt(file, `${path}.minor`, device.minor, 0),
+  };
+}
+
+function readDeviceRule(file: string, path: string, one: unknown): OciDeviceRule {
+  const rule = objectAt(file, path, one);
+  return {
+    allow: rule.allow === true,
+    type: textAt(file, `${path}.type`, rule.type),
+    major: numberAt(file, `${path}.major`, rule.major, -1),
+    minor: numberAt(file, `${path}.minor`, rule.minor, -1),
+    access: textAt(file, `${path}.access`, rule.access),
+  };
+}
+
+function textsAt(file: string, path: string, value: unknown): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(optionalAt(file, path, value)).map(([key, text]) => [
+      key,
+      textAt(file, `${path}["${key}"]`, text),
+    ]),
+  );
+}
+
+/** An absent object is an empty one, as in Go's JSON. */
+function optionalAt(file: string, path: string, value: unknown): Record<string, unknown> {
+  return value === undefined || value === null ? {} : objectAt(file, path, value);
 }
 
 function objectAt(file: string, path: string, value: unknown): Record<string, unknown> {
@@ -96,6 +175,12 @@ function textAt(file: string, path: string, value: unknown): string {
   if (value === undefined || value === null) return "";
   if (typeof value === "string") return value;
   throw broken(file, `${path} is not a string`);
+}
+
+function numberAt(file: string, path: string, value: unknown, absent: number): number {
+  if (value === undefined || value === null) return absent;
+  if (Number.isSafeInteger(value)) return value as number;
+  throw broken(file, `${path} is not an integer`);
 }
 
 function broken(file: string, cause: unknown): TapirError {

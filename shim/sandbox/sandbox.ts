@@ -1,22 +1,25 @@
 import { constants } from "node:os";
 import type { Vm, VmExit } from "../../hypervisor/hypervisor.ts";
-import { TapirError } from "../../sys/error.ts";
+import { deadlineIn } from "../../sys/deadline.ts";
 import { type Ledger, openLedger } from "../../sys/ledger.ts";
-import { Code } from "../../sys/status.ts";
 import { stateDirectoryFile } from "../bundle-files.ts";
 import { serveManagement } from "../management.ts";
 import { sandboxDirectory } from "../state/directory.ts";
 import { startTimeline } from "../state/timeline.ts";
+import { createPodStorage, type PodStorage } from "../storage/pod-storage.ts";
 import type { Pod, PodContext, PodExit } from "./pod.ts";
 import { readSettings } from "./settings.ts";
 import { startVm } from "./start-vm.ts";
-import type { WorkloadStorage } from "./workload-storage.ts";
+
+/** A guest that waits for its files cannot end gently. */
+const STOP_MS = 5000;
 
 /** A pod in a VM of its own. Owns the pod's ledger, and with it everything the pod has on this machine. */
 export function openSandbox(context: PodContext): Pod {
   const { spec, log } = context;
   let ledger: Ledger | undefined;
   let vm: Vm | undefined;
+  let storage: PodStorage | undefined;
 
   return {
     async create(deadline) {
@@ -37,16 +40,21 @@ export function openSandbox(context: PodContext): Pod {
         vm = started.vm;
         await serveManagement(started.agent, ledger, settings.timeoutMs(timeouts.requestTimeoutSeconds));
         timeline.write(directory);
-        const guest = {
-          containers: started.agent.containers,
-          storage: noStorage,
-          ledger,
-          limits: {
-            createMs: settings.timeoutMs(runtime.createTimeoutSeconds),
-            requestMs: settings.timeoutMs(timeouts.requestTimeoutSeconds),
-          },
+        const { containers } = started.agent;
+        const createMs = settings.timeoutMs(runtime.createTimeoutSeconds);
+        const requestMs = settings.timeoutMs(timeouts.requestTimeoutSeconds);
+        const { virtiofsd, sharedFsCache } = settings.configuration.hypervisor.qemu;
+        storage = createPodStorage({
+          ...{ vm, containers, ledger, log, shareMs: createMs },
+          ...{ server: virtiofsd, cache: sharedFsCache },
+        });
+        const lost = endWithoutFiles(storage, vm, log);
+        const exited = vm.exited.then((exit) => exitOf(exit, lost()));
+        return {
+          pid: vm.pid,
+          exited,
+          guest: { containers, storage, ledger, limits: { createMs, requestMs } },
         };
-        return { pid: vm.pid, exited: vm.exited.then(exitOf), guest };
       } catch (error) {
         await ledger.unwind().catch((failure: unknown) => {
           log.error("cannot undo a failed start; the shim's delete tries again", { error: failure });
@@ -54,33 +62,38 @@ export function openSandbox(context: PodContext): Pod {
         throw error;
       }
     },
-    // The sandbox container needs no process in the guest.
-    async start() {},
+    // The sandbox container needs no process in the guest; the containers that come will need their files.
+    async start() {
+      storage?.begin();
+    },
     async stop(deadline) {
       await vm?.stop(deadline);
     },
     async close() {
+      await storage?.close();
       await ledger?.unwind();
     },
   };
 }
 
-const noStorage: WorkloadStorage = {
-  async prepare({ containerId }) {
-    throw new TapirError({
-      code: Code.UNIMPLEMENTED,
-      operation: "share the root file system of",
-      object: `container ${containerId}`,
-      cause: "workload containers are not implemented yet",
+/** A guest whose files are gone waits for them for ever: its pod ends. Returns why, once it has happened. */
+function endWithoutFiles(storage: PodStorage, vm: Vm, log: PodContext["log"]): () => string | undefined {
+  let reason: string | undefined;
+  void storage.lost.then(async (cause) => {
+    reason = `its files are gone: ${cause}`;
+    log.error("the pod ends, because its files are gone", { cause });
+    await vm.stop(deadlineIn(STOP_MS, "stop a VM without files")).catch((error: unknown) => {
+      log.error("cannot stop a VM without files", { error });
     });
-  },
-};
+  });
+  return () => reason;
+}
 
-function exitOf({ code, signal, stderrTail, guestPanicked }: VmExit): PodExit {
+function exitOf({ code, signal, stderrTail, guestPanicked }: VmExit, before?: string): PodExit {
   const ending = signal === undefined ? `QEMU exited with code ${code}` : `QEMU was killed by ${signal}`;
   return {
     status: signal === undefined ? 255 : 128 + (constants.signals[signal as NodeJS.Signals] ?? 9),
-    reason: [guestPanicked ? `the guest kernel panicked; ${ending}` : ending, stderrTail]
+    reason: [before ?? "", guestPanicked ? `the guest kernel panicked; ${ending}` : ending, stderrTail]
       .filter((part) => part !== "")
       .join(": "),
   };

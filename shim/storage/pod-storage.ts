@@ -1,0 +1,93 @@
+import type { Vm } from "../../hypervisor/hypervisor.ts";
+import { deadlineIn } from "../../sys/deadline.ts";
+import { TapirError } from "../../sys/error.ts";
+import { Code } from "../../sys/status.ts";
+import type { Log } from "../log.ts";
+import type { WorkloadStorage } from "../sandbox/workload-storage.ts";
+import { prepareContainer } from "./container-storage.ts";
+import { createDisks } from "./disks.ts";
+import { openPodShare, type PodShare, type PodShareRequest } from "./pod-share.ts";
+
+/** What the containers of one pod see of the host. */
+export interface PodStorage extends WorkloadStorage {
+  /** Begins with what the first container will need and nobody has to wait for now. Idempotent. */
+  begin(): void;
+  /** Resolves when the containers have lost their files, with the reason; never after `close`. */
+  readonly lost: Promise<string>;
+  /**
+   * Resolves when nothing is going on any more that could acquire something; what is asked for later is refused. Before the
+   * ledger is unwound; quick once the VM is gone.
+   */
+  close(): Promise<void>;
+}
+
+export interface PodStorageRequest extends Omit<PodShareRequest, "storage"> {
+  readonly vm: Vm;
+  readonly log: Log;
+  /** Milliseconds for the share to be there. */
+  readonly shareMs: number;
+}
+
+export function createPodStorage(request: PodStorageRequest): PodStorage {
+  const { vm, containers, ledger, log, shareMs } = request;
+  const disks = createDisks(vm.storage);
+  const busy = new Set<Promise<unknown>>();
+  const lost = Promise.withResolvers<string>();
+  let opening: Promise<PodShare> | undefined;
+  let closed = false;
+  let vmIsGone = false;
+  void vm.exited.then(() => {
+    vmIsGone = true;
+  });
+
+  const during = <T>(work: Promise<T>): Promise<T> => {
+    const settled = work.then(
+      () => undefined,
+      () => undefined,
+    );
+    busy.add(settled);
+    void settled.then(() => busy.delete(settled));
+    return work;
+  };
+  const share = (): Promise<PodShare> => {
+    opening ??= during(open());
+    return opening;
+  };
+  const open = async (): Promise<PodShare> => {
+    const opened = await openPodShare(
+      { ...request, storage: vm.storage, containers, ledger },
+      deadlineIn(shareMs, "share folders with the guest"),
+    );
+    void opened.server.ended.then((reason) => {
+      if (!closed && !vmIsGone) lost.resolve(reason);
+    });
+    return opened;
+  };
+  return {
+    lost: lost.promise,
+    begin() {
+      if (closed) return;
+      share().catch((error: unknown) => {
+        if (!closed) log.warn("containers of this pod will not start", { error });
+      });
+    },
+    async prepare(wanted, deadline) {
+      if (closed) throw podIsClosing(wanted.containerId);
+      const context = { share: share(), containers, disks, vmIsGone: () => vmIsGone };
+      return during(prepareContainer(context, wanted, deadline));
+    },
+    async close() {
+      closed = true;
+      await Promise.all(busy);
+    },
+  };
+}
+
+function podIsClosing(containerId: string): TapirError {
+  return new TapirError({
+    code: Code.FAILED_PRECONDITION,
+    operation: "share files with",
+    object: `container ${containerId}`,
+    cause: "its pod is being stopped",
+  });
+}
