@@ -4,28 +4,35 @@ import type { Deadline } from "../../sys/deadline.ts";
 export function inParallel(limit: number): <T>(work: () => Promise<T>, deadline: Deadline) => Promise<T> {
   let running = 0;
   const waiting: (() => void)[] = [];
-  const next = (): void => {
-    running--;
-    waiting.shift()?.();
+  /** The turn goes to the next one, so that nobody gets in between. */
+  const passOn = (): void => {
+    const next = waiting.shift();
+    if (next === undefined) running--;
+    else next();
+  };
+  const takeTurn = async (deadline: Deadline): Promise<void> => {
+    if (running < limit) {
+      running++;
+      return;
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    waiting.push(resolve);
+    try {
+      await deadline.race(promise);
+    } catch (error) {
+      const at = waiting.indexOf(resolve);
+      // It was this one's turn already.
+      if (at === -1) passOn();
+      else waiting.splice(at, 1);
+      throw error;
+    }
   };
   return async (work, deadline) => {
-    if (running >= limit) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      waiting.push(resolve);
-      try {
-        await deadline.race(promise);
-      } catch (error) {
-        const at = waiting.indexOf(resolve);
-        if (at === -1) waiting.shift()?.();
-        else waiting.splice(at, 1);
-        throw error;
-      }
-    }
-    running++;
+    await takeTurn(deadline);
     try {
       return await work();
     } finally {
-      next();
+      passOn();
     }
   };
 }
