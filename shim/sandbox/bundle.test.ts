@@ -33,6 +33,8 @@ test("a CRI sandbox", (t) => {
     kind: "sandbox",
     hostname: "web",
     netns: "/run/netns/cni-1",
+    sysctls: {},
+    cgroupsPath: "",
     dns: { servers: [], searches: [], options: [] },
     annotations: config.annotations,
   });
@@ -87,7 +89,10 @@ const bad: [string, unknown, Code, RegExp][] = [
   ["no linux at all", {}, Code.INVALID_ARGUMENT, /has no network namespace/],
   [
     "a network namespace to be made",
-    { linux: { namespaces: [{ type: "network" }] } },
+    {
+      annotations: { "io.kubernetes.cri.container-type": "sandbox" },
+      linux: { namespaces: [{ type: "network" }] },
+    },
     Code.INVALID_ARGUMENT,
     /has no path; start it through CRI/,
   ],

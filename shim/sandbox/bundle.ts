@@ -14,8 +14,12 @@ export interface SandboxSpec {
   readonly bundle: string;
   readonly kind: Exclude<PodGroup["kind"], "container">;
   readonly hostname: string;
-  /** Path of the netns that CNI has prepared. */
-  readonly netns: string;
+  /** Path of the netns that CNI has prepared; undefined for a container on its own that has none: only loopback. */
+  readonly netns: string | undefined;
+  /** Settings of the pod's kernel. */
+  readonly sysctls: Readonly<Record<string, string>>;
+  /** As in the OCI spec. */
+  readonly cgroupsPath: string;
   readonly dns: DnsSettings;
   readonly annotations: Readonly<Record<string, string>>;
 }
@@ -38,13 +42,15 @@ export function readSandboxSpec(id: string, namespace: string, bundle: string): 
     bundle,
     kind: group.kind,
     hostname: oci.hostname,
-    netns: networkNamespace(id, oci),
+    netns: networkNamespace(id, oci, group.kind),
+    sysctls: oci.sysctls,
+    cgroupsPath: oci.cgroupsPath,
     dns: readResolvConf(oci.mounts),
     annotations: oci.annotations,
   };
 }
 
-function networkNamespace(id: string, oci: OciSpec): string {
+function networkNamespace(id: string, oci: OciSpec, kind: PodGroup["kind"]): string | undefined {
   const network = oci.namespaces.find(({ type }) => type === "network");
   const refuse = (cause: string, hint: string): TapirError =>
     new TapirError({
@@ -61,9 +67,11 @@ function networkNamespace(id: string, oci: OciSpec): string {
     );
   }
   if (network.path === "") {
+    // A new one, and nobody who puts anything into it.
+    if (kind === "single") return undefined;
     throw refuse(
       "the network namespace of its OCI spec has no path",
-      "start it through CRI (crictl, kubelet), or give a prepared one: ctr run --with-ns network:/run/netns/NAME",
+      "start it through CRI (crictl, kubelet), which prepares one",
     );
   }
   if (!isAbsolute(network.path)) {

@@ -1,8 +1,9 @@
 import { constants } from "node:os";
 import type { Vm, VmExit } from "../../hypervisor/hypervisor.ts";
-import { deadlineIn } from "../../sys/deadline.ts";
+import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { type Ledger, openLedger } from "../../sys/ledger.ts";
 import { stateDirectoryFile } from "../bundle-files.ts";
+import type { GuestContainers } from "../containers-client.ts";
 import { serveManagement } from "../management.ts";
 import { sandboxDirectory } from "../state/directory.ts";
 import { startTimeline } from "../state/timeline.ts";
@@ -38,6 +39,7 @@ export function openSandbox(context: PodContext): Pod {
         );
         const started = await startVm({ spec, settings, ledger, timeline, log, deadline: limit });
         vm = started.vm;
+        await configurePod(context, started.agent.containers, limit);
         await serveManagement(started.agent, ledger, settings.timeoutMs(timeouts.requestTimeoutSeconds));
         timeline.write(directory);
         const { containers } = started.agent;
@@ -74,6 +76,12 @@ export function openSandbox(context: PodContext): Pod {
       await ledger?.unwind();
     },
   };
+}
+
+/** Settings of the guest's kernel; most pods have none. */
+async function configurePod({ spec }: PodContext, guest: GuestContainers, deadline: Deadline): Promise<void> {
+  if (Object.keys(spec.sysctls).length === 0) return;
+  await guest.configurePod({ sysctls: { ...spec.sysctls }, shmBytes: 0n }, deadline);
 }
 
 /** A guest whose files are gone waits for them for ever: its pod ends. Returns why, once it has happened. */

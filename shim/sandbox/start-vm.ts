@@ -65,6 +65,8 @@ export async function startVm(start: VmStart): Promise<PodVm> {
   }
 }
 
+const NO_NETWORK: GuestNetwork = { interfaces: [], routes: [], neighbors: [], rules: [] };
+
 interface PodNetwork {
   readonly nics: readonly AttachedNic[];
   readonly network: GuestNetwork;
@@ -74,9 +76,11 @@ async function connectPod(
   { spec, settings, ledger, timeline }: VmStart,
   deadline: Deadline,
 ): Promise<PodNetwork> {
+  const { netns } = spec;
+  if (netns === undefined) return { nics: [], network: NO_NETWORK };
   const { network, hypervisor } = settings.configuration;
   const model = modelNamed(network.internetworkingModel);
-  const found = await timeline.measure("discover", () => discover(spec.netns, deadline));
+  const found = await timeline.measure("discover", () => discover(netns, deadline));
   const plans = planNics(found, { model, vcpus: hypervisor.qemu.defaultVcpus });
   const vhostNet = !hypervisor.qemu.disableVhostNet;
   const nics = await timeline.measure("connect", () =>
