@@ -15,6 +15,7 @@ test("no more than the limit at once, the others in their order", async (t) => {
       return at;
     }, soon()),
   );
+  await new Promise(setImmediate);
   t.deepEqual(order, [0, 1]);
   opens[1]?.resolve();
   await jobs[1];
