@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { TapirError } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
@@ -51,6 +51,18 @@ path = "${BUILT.factory}"
     writeFileSync(join(directory, "config.d/50-test.toml"), more);
   }
   return path;
+}
+
+/** A directory with the machine's CNI plugins and `plugins`, which are shell scripts. */
+export function writePlugins(directory: string, plugins: Readonly<Record<string, string>>): string {
+  const target = join(directory, "cni-bin");
+  mkdirSync(target);
+  const machines = cniBinDirectory();
+  for (const name of readdirSync(machines)) symlinkSync(join(machines, name), join(target, name));
+  for (const [name, script] of Object.entries(plugins)) {
+    writeFileSync(join(target, name), script, { mode: 0o755 });
+  }
+  return target;
 }
 
 const CNI_DIRECTORIES = ["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"];

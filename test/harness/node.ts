@@ -8,7 +8,13 @@ import { type Containerd, startContainerd } from "./containerd.ts";
 import { type Crictl, crictl, type PodConfig } from "./crictl.ts";
 import { dismantleNode, type NodeRecord, stateDirectoryOf } from "./dismantle.ts";
 import { makeNetns } from "./netns.ts";
-import { type CniConflist, cniBinDirectory, writeCni, writeConfiguration } from "./node-files.ts";
+import {
+  type CniConflist,
+  cniBinDirectory,
+  writeCni,
+  writeConfiguration,
+  writePlugins,
+} from "./node-files.ts";
 import { findBusybox, PAUSE_IMAGE, pauseImageArchive } from "./pause-image.ts";
 import { type PingOptions, ping } from "./ping.ts";
 import { podConfig, removePods } from "./pods.ts";
@@ -41,6 +47,8 @@ export interface TestNode extends AsyncDisposable {
 export interface NodeOptions {
   /** CNI configuration list, changed before it is written: another MTU, other plugins. */
   readonly cni?: (conflist: CniConflist) => CniConflist;
+  /** CNI plugins of the test's own, as shell scripts by name, beside the machine's. */
+  readonly plugins?: Readonly<Record<string, string>>;
   /** A drop-in for the private configuration.toml. */
   readonly configuration?: string;
   /** Environment of containerd and its shims. */
@@ -64,7 +72,8 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
       {
         directory,
         netns: netns.path,
-        cniBinDirectory: cniBinDirectory(),
+        cniBinDirectory:
+          options.plugins === undefined ? cniBinDirectory() : writePlugins(directory, options.plugins),
         cniConfDirectory: writeCni(directory, options.cni),
         pauseImage: PAUSE_IMAGE,
         env: {
