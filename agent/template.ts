@@ -8,8 +8,9 @@ import { NOBODY, writeFiles } from "./identity/files.ts";
 import { setHostname } from "./identity/hostname.ts";
 import { log } from "./log.ts";
 
-/** Left alone, so that nobody is killed for want of memory meanwhile. */
-const RESERVE_BYTES = 16 << 20;
+/** Left alone, so that nobody is killed for want of memory meanwhile: more than the kernel keeps for itself. */
+const RESERVE_BYTES = 5 << 20;
+const LOWMEM_RESERVE = "/proc/sys/vm/lowmem_reserve_ratio";
 
 /**
  * What makes a saved guest small: garbage goes, caches go, and free memory is filled with zeros, which the host need not
@@ -24,8 +25,22 @@ export function prepareTemplate(request: PrepareTemplateRequest): PrepareTemplat
   attempt("/proc/sys/vm/compact_memory", "1");
   const bytes = Math.min(Number(request.wipeBytes), freeBytes() - RESERVE_BYTES);
   if (bytes <= 0) return { wipedBytes: 0n };
-  wipeMemory(bytes);
+  withoutReserves(() => wipeMemory(bytes));
   return { wipedBytes: BigInt(bytes) };
+}
+
+/**
+ * The kernel keeps the first 16 MiB from ordinary programs; there lies what the boot loader left of the kernel's own
+ * compressed image, as large as that.
+ */
+function withoutReserves(work: () => void): void {
+  const usual = readFileSync(LOWMEM_RESERVE, "latin1");
+  attempt(LOWMEM_RESERVE, usual.replaceAll(/\d+/g, "1000000"));
+  try {
+    work();
+  } finally {
+    attempt(LOWMEM_RESERVE, usual);
+  }
 }
 
 function collectGarbage(): void {
