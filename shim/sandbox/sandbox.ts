@@ -14,6 +14,7 @@ import { startVm } from "./start-vm.ts";
 
 /** A guest that waits for its files cannot end gently. */
 const STOP_MS = 5000;
+const VM_END_MS = 300;
 
 /** A pod in a VM of its own. Owns the pod's ledger, and with it everything the pod has on this machine. */
 export function openSandbox(context: PodContext): Pod {
@@ -88,6 +89,16 @@ async function configurePod({ spec }: PodContext, guest: GuestContainers, deadli
 function endWithoutFiles(storage: PodStorage, vm: Vm, log: PodContext["log"]): () => string | undefined {
   let reason: string | undefined;
   void storage.lost.then(async (cause) => {
+    // A VM that ends takes the server of its files along, which may be noticed first.
+    const ends = deadlineIn(VM_END_MS, "see whether the VM ends").race(vm.exited);
+    if (
+      await ends.then(
+        () => true,
+        () => false,
+      )
+    ) {
+      return;
+    }
     reason = `its files are gone: ${cause}`;
     log.error("the pod ends, because its files are gone", { cause });
     await vm.stop(deadlineIn(STOP_MS, "stop a VM without files")).catch((error: unknown) => {
