@@ -12,6 +12,7 @@ import { log } from "../log.ts";
 import { onlineResources } from "../online.ts";
 import { carryConnection, dial } from "../port-forward.ts";
 import type { Exits } from "../process/exits.ts";
+import type { Process } from "../process/process.ts";
 import { carryStdio } from "../process/stdio-stream.ts";
 import { createStorages } from "../storage/storages.ts";
 import { streaming } from "../streaming.ts";
@@ -43,7 +44,7 @@ export function createContainerService(exits: Exits): ContainersServer {
   const pod = createPod();
   const events = createEvents();
   const containers = createContainers({ storages, pod, exits, events });
-  const attached = new Set<unknown>();
+  const attached = new Map<Process, AbortController>();
 
   const changeOf = <Request extends { containerId: string }>(
     name: string,
@@ -139,9 +140,13 @@ export function createContainerService(exits: Exits): ContainersServer {
     stdio: streaming("carry stdio", async (call: ServerDuplexStream<StdioRequest, StdioResponse>, first) => {
       refuseProcess(first);
       const process = containers.process(first.containerId, first.execId);
-      if (attached.has(process)) throw alreadyAttached(first);
-      attached.add(process);
-      await carryStdio(call, process).finally(() => attached.delete(process));
+      // The one before may be broken without the agent having heard of it.
+      attached.get(process)?.abort(takenOver(first));
+      const mine = new AbortController();
+      attached.set(process, mine);
+      await carryStdio(call, process, mine.signal).finally(() => {
+        if (attached.get(process) === mine) attached.delete(process);
+      });
     }),
     portForward: streaming("forward port", async (call, first) => {
       refusePortForward(first);
@@ -164,11 +169,11 @@ export function createContainerService(exits: Exits): ContainersServer {
   };
 }
 
-function alreadyAttached({ containerId, execId }: StdioRequest): TapirError {
+function takenOver({ containerId, execId }: StdioRequest): TapirError {
   return new TapirError({
-    code: Code.ALREADY_EXISTS,
-    operation: "attach to",
+    code: Code.ABORTED,
+    operation: "stay attached to",
     object: execId === "" ? `container ${containerId}` : `process ${execId} of container ${containerId}`,
-    cause: "another stream carries its input and output",
+    cause: "another stream took over",
   });
 }

@@ -7,12 +7,12 @@ export type StdioCall = ServerDuplexStream<StdioRequest, StdioResponse>;
 /**
  * Carries a process's streams over a call until the last output has ended, or the call breaks. Each side waits for the
  * other: output stays in the process's pipe while HTTP/2 takes no more, requests stay in HTTP/2's window while the
- * process does not read. Resolves when the call is over.
+ * process does not read. Resolves when the call is over; rejects with the reason of `takenOver`.
  */
-export function carryStdio(call: StdioCall, process: Process): Promise<void> {
+export function carryStdio(call: StdioCall, process: Process, takenOver: AbortSignal): Promise<void> {
   const { stdin, stdout, stderr } = process.io;
   const outputs = [stdout, stderr].filter((one) => one !== undefined);
-  const { promise, resolve } = Promise.withResolvers<void>();
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
   let open = outputs.length;
   let drained = false;
   let over = false;
@@ -38,6 +38,10 @@ export function carryStdio(call: StdioCall, process: Process): Promise<void> {
 
   call.on("drain", () => {
     if (!over) for (const one of outputs) one.resume();
+  });
+  takenOver.addEventListener("abort", () => {
+    if (!over) reject(takenOver.reason);
+    leave();
   });
   call.on("cancelled", leave);
   call.on("error", leave);

@@ -5775,8 +5775,9 @@ export const ContainersService = {
   /**
    * The standard streams of one process, until its last output was read. The first message names the process, the
    * others carry input. Output is held back in the guest's pipes until it is read here, so the process waits when
-   * nobody reads; nothing is lost between ExecProcess and Stdio. One stream per process at a time: another one gets
-   * ALREADY_EXISTS; when a stream breaks, a new one goes on with what was not sent yet.
+   * nobody reads; nothing is lost between ExecProcess and Stdio. One stream per process at a time: a new one goes on
+   * with what was not sent yet, and the old one, if it still lives, ends with ABORTED. When this stream ends, what was
+   * not read of the requests never will be.
    * Ending the stream of requests ends standard input behind them; a terminal stays as it is. A stream that breaks
    * leaves it open.
    */
@@ -5868,8 +5869,9 @@ export interface ContainersServer extends UntypedServiceImplementation {
   /**
    * The standard streams of one process, until its last output was read. The first message names the process, the
    * others carry input. Output is held back in the guest's pipes until it is read here, so the process waits when
-   * nobody reads; nothing is lost between ExecProcess and Stdio. One stream per process at a time: another one gets
-   * ALREADY_EXISTS; when a stream breaks, a new one goes on with what was not sent yet.
+   * nobody reads; nothing is lost between ExecProcess and Stdio. One stream per process at a time: a new one goes on
+   * with what was not sent yet, and the old one, if it still lives, ends with ABORTED. When this stream ends, what was
+   * not read of the requests never will be.
    * Ending the stream of requests ends standard input behind them; a terminal stays as it is. A stream that breaks
    * leaves it open.
    */
@@ -6165,8 +6167,9 @@ export interface ContainersClient extends Client {
   /**
    * The standard streams of one process, until its last output was read. The first message names the process, the
    * others carry input. Output is held back in the guest's pipes until it is read here, so the process waits when
-   * nobody reads; nothing is lost between ExecProcess and Stdio. One stream per process at a time: another one gets
-   * ALREADY_EXISTS; when a stream breaks, a new one goes on with what was not sent yet.
+   * nobody reads; nothing is lost between ExecProcess and Stdio. One stream per process at a time: a new one goes on
+   * with what was not sent yet, and the old one, if it still lives, ends with ABORTED. When this stream ends, what was
+   * not read of the requests never will be.
    * Ending the stream of requests ends standard input behind them; a terminal stays as it is. A stream that breaks
    * leaves it open.
    */
