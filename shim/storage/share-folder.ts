@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { TapirError, wrapError } from "../../sys/error.ts";
 import type { Acquired, Ledger } from "../../sys/ledger.ts";
@@ -53,21 +53,21 @@ async function openContainer(
 ): Promise<ContainerFolder> {
   if (!/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(id)) {
     const cause = 'an id is made of letters, digits, "_", "." and "-"';
-    throw new TapirError({
-      code: Code.INVALID_ARGUMENT,
-      operation: "share",
-      object: `container ${id}`,
-      cause,
-    });
+    throw refusal(Code.INVALID_ARGUMENT, `container ${JSON.stringify(id)}`, cause);
   }
   const points = join(share.points, id);
+  if (existsSync(points)) throw refusal(Code.ALREADY_EXISTS, `container ${id}`, "it has a folder already");
   const folder = await ledger.acquire("storage.folder", { kind: "directory", path: points }, () => {
     mkdirSync(points, { mode: 0o755 });
   });
   const held: Acquired<unknown>[] = [folder];
+  const names = new Set<string>();
   const onPoint = async (name: string, act: (target: string) => void | Promise<void>): Promise<string> => {
+    // Undoing what failed would undo what is there.
+    if (names.has(name)) throw refusal(Code.ALREADY_EXISTS, `${id}/${name}`, "it is there already");
     const target = join(share.directory, id, name);
     held.push(await ledger.acquire("storage.mount", { kind: "mount", target }, () => act(target)));
+    names.add(name);
     return `${id}/${name}`;
   };
   return {
@@ -125,7 +125,10 @@ function makePoint(tree: number, path: string, source: string): void {
   if (stat.isDirectory()) mkdirSync(path);
   else if (stat.isFile()) closeSync(openSync(path, "wx"));
   else {
-    const cause = "it is neither a folder nor a file any more";
-    throw new TapirError({ code: Code.FAILED_PRECONDITION, operation: "share", object: source, cause });
+    throw refusal(Code.FAILED_PRECONDITION, source, "it is neither a folder nor a file any more");
   }
+}
+
+function refusal(code: Code, object: string, cause: string): TapirError {
+  return new TapirError({ code, operation: "share", object, cause });
 }

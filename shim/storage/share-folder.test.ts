@@ -1,0 +1,130 @@
+// Requires root. Mounts in folders of its own.
+import { execFileSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { type ExecutionContext } from "ava";
+import { codeOf, errnoOf } from "../../sys/error.ts";
+import { readMounts } from "../../sys/inventory/mountinfo.ts";
+import { type Ledger, openLedger, replayLedger } from "../../sys/ledger.ts";
+import { Code } from "../../sys/status.ts";
+import type { SharedSource } from "./mount-plan.ts";
+import { openShareFolder } from "./share-folder.ts";
+
+interface Place {
+  readonly place: string;
+  readonly ledger: Ledger;
+  readonly source: SharedSource;
+}
+
+function makePlace(t: ExecutionContext): Place {
+  const place = mkdtempSync(join(tmpdir(), "tapir-share-folder-"));
+  const folder = join(place, "precious");
+  mkdirSync(folder);
+  writeFileSync(join(folder, "file"), "of the host");
+  t.teardown(() => {
+    // Before anything is removed: what is still mounted would be removed on the host.
+    if (mountsBelow(place).length > 0) throw new Error(`still mounted: ${mountsBelow(place).join()}`);
+    if (readFileSync(join(folder, "file"), "utf8") !== "of the host") throw new Error("a source was changed");
+    rmSync(place, { recursive: true });
+  });
+  const source = { source: folder, recursive: true, readOnly: "no", propagation: "private" } as const;
+  return { place, ledger: openLedger(join(place, "state")), source };
+}
+
+const mountsBelow = (place: string): string[] =>
+  readMounts().flatMap(({ target }) => (target.startsWith(place) ? [target] : []));
+
+test("what is bound is seen in the share; release undoes it, and nothing of the source", async (t) => {
+  const { ledger, source } = makePlace(t);
+  const share = await openShareFolder(ledger);
+  const container = await share.open("c1");
+  t.is(await container.bind("data", source), "c1/data");
+  const single = { ...source, source: join(source.source, "file") };
+  t.is(await container.bind("one", single), "c1/one");
+  t.is(readFileSync(join(share.directory, "c1/data/file"), "utf8"), "of the host");
+  t.is(readFileSync(join(share.directory, "c1/one"), "utf8"), "of the host");
+  await container.release();
+  await container.release();
+  t.deepEqual(readdirSync(share.directory), []);
+  await ledger.unwind();
+});
+
+test("the pod's end, and the replay after a crash, leave the sources alone", async (t) => {
+  for (const end of ["unwind", "replay"] as const) {
+    const { place, ledger, source } = makePlace(t);
+    const share = await openShareFolder(ledger);
+    const container = await share.open("c1");
+    await container.bind("data", source);
+    await container.bind("again", source);
+    if (end === "unwind") await ledger.unwind();
+    else t.deepEqual((await replayLedger(ledger.directory)).failures, []);
+    t.false(existsSync(ledger.directory));
+    t.deepEqual(mountsBelow(place), []);
+  }
+});
+
+test("the share's own folder cannot be written by way of the share, and runs nothing", async (t) => {
+  const { ledger, source } = makePlace(t);
+  const share = await openShareFolder(ledger);
+  const container = await share.open("c1");
+  await container.bind("data", source);
+  const plant = (): void => writeFileSync(join(share.directory, "c1/rootfs"), "");
+  t.is(errnoOf(t.throws(plant)), "EROFS");
+  writeFileSync(join(source.source, "tool"), "#!/bin/sh\n", { mode: 0o755 });
+  t.is(errnoOf(t.throws(() => execFileSync(join(share.directory, "c1/data/tool")))), "EACCES");
+  rmSync(join(source.source, "tool"));
+  await ledger.unwind();
+});
+
+test("a source that vanished, a name that is taken, an id that is a path", async (t) => {
+  const { ledger, source } = makePlace(t);
+  const share = await openShareFolder(ledger);
+  const container = await share.open("c1");
+  const gone = await t.throwsAsync(container.bind("data", { ...source, source: "/no/such" }));
+  t.is(codeOf(gone), Code.NOT_FOUND);
+  await container.bind("data", source);
+  await t.throwsAsync(container.bind("data", source), { message: /it is there already/ });
+  t.is(readFileSync(join(share.directory, "c1/data/file"), "utf8"), "of the host");
+  t.is(codeOf(await t.throwsAsync(share.open("c1"))), Code.ALREADY_EXISTS);
+  t.is(readFileSync(join(share.directory, "c1/data/file"), "utf8"), "of the host");
+  for (const id of ["../c1", "..", "a/b", ""]) {
+    t.is(codeOf(await t.throwsAsync(share.open(id))), Code.INVALID_ARGUMENT);
+  }
+  await ledger.unwind();
+});
+
+test("an overlay with more options than a page", async (t) => {
+  const { place, ledger } = makePlace(t);
+  const layers = Array.from({ length: 90 }, (_, index) =>
+    join(place, `snapshots-with-a-long-name/${index}/fs`),
+  );
+  for (const [index, layer] of layers.entries()) {
+    mkdirSync(layer, { recursive: true });
+    writeFileSync(join(layer, "which"), String(index));
+  }
+  for (const folder of ["upper", "work"]) mkdirSync(join(place, folder));
+  const options = [
+    `lowerdir=${layers.join(":")}`,
+    `upperdir=${join(place, "upper")}`,
+    `workdir=${join(place, "work")}`,
+  ];
+  t.true(options.join().length > 4096);
+  const before = process.cwd();
+  const share = await openShareFolder(ledger);
+  const container = await share.open("c1");
+  await container.mount("rootfs", [{ type: "overlay", source: "overlay", target: "", options }]);
+  t.is(readFileSync(join(share.directory, "c1/rootfs/which"), "utf8"), "0");
+  writeFileSync(join(share.directory, "c1/rootfs/new"), "");
+  t.true(existsSync(join(place, "upper/new")));
+  t.is(process.cwd(), before);
+  await ledger.unwind();
+});
