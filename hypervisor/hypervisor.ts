@@ -31,6 +31,8 @@ interface VmShape {
   readonly rootPorts: number;
   /** Appended to the built-in kernel command line. */
   readonly kernelParameters: readonly string[];
+  /** Folders of the cgroups that its processes join; none: they stay in this process's. */
+  readonly cgroups?: readonly string[];
 }
 
 /** A NIC with its tap already open in this process. */

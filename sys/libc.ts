@@ -50,6 +50,8 @@ export const libc = {
   eventfd: lib.func("int eventfd(unsigned int initial, int flags)"),
   /** Only for the pidfd family, which takes three small integers and a null. */
   syscall: lib.func("long syscall(long number, long a, long b, long c, long d)"),
+  /** bpf(2), which the C library does not wrap: `number` is the system call's. */
+  bpf: lib.func("long syscall(long number, long command, const void *attributes, unsigned long size)"),
   openat2: lib.func(
     "long syscall(long number, int directory, const char *path, const void *how, size_t size)",
   ),

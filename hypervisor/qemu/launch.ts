@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import type { Readable } from "node:stream";
+import { joinCgroups } from "../../sys/cgroup.ts";
 import { wrapError } from "../../sys/error.ts";
 import { identify, PROCESS_TOKEN, type ProcessIdentity } from "../../sys/process.ts";
 import { settledWithin } from "./settled-within.ts";
@@ -26,19 +27,24 @@ const STDERR_TAIL_BYTES = 8 * 1024;
 const STDERR_END_MS = 200;
 const SETPRIV_PATHS = ["/usr/bin/setpriv", "/bin/setpriv"];
 
+export interface Surroundings {
+  readonly capabilities?: readonly string[];
+  readonly cgroups?: readonly string[] | undefined;
+}
+
 /**
  * Runs `binary` in a session of its own, with nothing in its environment but `token`, `inherit` as descriptors 3, 4, ...,
- * no way to gain privileges, no other than the `capabilities` (not set: this process's), and SIGKILL when this process
- * dies. Resolves once it was executed. Errors: what execve(2) says.
+ * no way to gain privileges, no other than the `capabilities` (not set: this process's), in the `cgroups`, and SIGKILL
+ * when this process dies. Resolves once it was executed. Errors: what execve(2) says.
  */
 export async function launch(
   binary: string,
   argv: readonly string[],
   inherit: readonly number[],
   token: string,
-  capabilities?: readonly string[],
+  how: Surroundings = {},
 ): Promise<VmmProcess> {
-  const [file, ...rest] = [...confinement(capabilities), binary, ...argv] as [string, ...string[]];
+  const [file, ...rest] = [...confinement(how.capabilities), binary, ...argv] as [string, ...string[]];
   const child = spawn(file, rest, {
     // Away from signals to the shim's group; and stdout is not for QEMU: containerd may read ours.
     detached: true,
@@ -47,6 +53,8 @@ export async function launch(
     cwd: "/",
   });
   const exited = watchExit(child);
+  // Before it has touched its memory, which is counted where it was then.
+  if (child.pid !== undefined) joinCgroups(child.pid, how.cgroups ?? []);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   child.once("spawn", resolve);
   child.once("error", reject);

@@ -74,7 +74,7 @@ async function spawnQemu(spawning: Spawning): Promise<WatchedVm> {
       qmpFd: monitor.theirs,
       consoleFd: console.theirs,
     });
-    const process = await launch(spec.qemu, argv, inherit, token).finally(() =>
+    const process = await launch(spec.qemu, argv, inherit, token, { cgroups: spec.cgroups }).finally(() =>
       closeAll([monitor.theirs, console.theirs]),
     );
     if (process.identity !== undefined) context.amend({ kind: "process", token, ...process.identity });

@@ -14,6 +14,8 @@ export interface StorageContext extends HotplugContext {
   /** The sandbox's own, 0700. */
   readonly directory: string;
   readonly sharedMemory: boolean;
+  /** That the servers join. */
+  readonly cgroups: readonly string[] | undefined;
 }
 
 /** A server ends as soon as QEMU hangs up. */
@@ -30,7 +32,7 @@ export function createStorage(context: StorageContext): VmStorage {
 }
 
 async function attachShare(
-  { vm, directory, sharedMemory }: StorageContext,
+  { vm, directory, sharedMemory, cgroups }: StorageContext,
   shares: Hotplug<VhostUserShare>,
   share: ShareSpec,
   ledger: Ledger,
@@ -38,7 +40,7 @@ async function attachShare(
 ): Promise<VmShare> {
   if (!sharedMemory) throw privateMemory(vm, share);
   const { id, tag } = share;
-  const server = await startVirtiofsd(share, directory, ledger);
+  const server = await startVirtiofsd(share, { directory, cgroups }, ledger);
   try {
     await shares.attach({ id, tag, socketFd: server.socketFd }, deadline);
   } catch (error) {

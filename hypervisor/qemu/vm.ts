@@ -79,7 +79,12 @@ export async function watchVm(parts: VmParts): Promise<WatchedVm> {
     exited,
     qmp,
     nics: createHotplug(plugs, nicKind),
-    storage: createStorage({ ...plugs, directory: spec.directory, sharedMemory: parts.sharedMemory }),
+    storage: createStorage({
+      ...plugs,
+      directory: spec.directory,
+      sharedMemory: parts.sharedMemory,
+      cgroups: spec.cgroups,
+    }),
     consoleTail: console.tail,
     async stop(stopDeadline) {
       await quit(stopDeadline).catch(() => undefined);

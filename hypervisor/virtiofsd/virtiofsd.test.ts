@@ -52,7 +52,7 @@ const processesOf = (ledger: Ledger): number[] => findByToken(tokenIn(ledger)).m
 
 test("the server runs confined: few capabilities, no new privileges, nothing of ours open; release ends it", async (t) => {
   const { share, ledger } = makePlace(t);
-  const server = await startVirtiofsd(share, ledger.directory, ledger);
+  const server = await startVirtiofsd(share, { directory: ledger.directory }, ledger);
   t.deepEqual(
     readdirSync(ledger.directory).filter((name) => name !== "ledger"),
     [],
@@ -72,7 +72,7 @@ test("the server runs confined: few capabilities, no new privileges, nothing of 
 
 test("a hang-up ends the server", async (t) => {
   const { share, ledger } = makePlace(t);
-  const server = await startVirtiofsd(share, ledger.directory, ledger);
+  const server = await startVirtiofsd(share, { directory: ledger.directory }, ledger);
   closeSync(server.socketFd);
   t.regex(await server.ended, /^virtiofsd (exited|was killed)/);
   await ledger.unwind();
@@ -80,7 +80,11 @@ test("a hang-up ends the server", async (t) => {
 
 test("a folder that is not there is told by the server", async (t) => {
   const { share, ledger } = makePlace(t);
-  const server = await startVirtiofsd({ ...share, directory: "/no/such/folder" }, ledger.directory, ledger);
+  const server = await startVirtiofsd(
+    { ...share, directory: "/no/such/folder" },
+    { directory: ledger.directory },
+    ledger,
+  );
   t.regex(await server.ended, /exited with code 1: .*no\/such\/folder/s);
   closeSync(server.socketFd);
   await ledger.unwind();
@@ -88,7 +92,7 @@ test("a folder that is not there is told by the server", async (t) => {
 
 test("what a dead shim left running is ended by the replay", async (t) => {
   const { share, ledger } = makePlace(t);
-  const server = await startVirtiofsd(share, ledger.directory, ledger);
+  const server = await startVirtiofsd(share, { directory: ledger.directory }, ledger);
   const { failures } = await replayLedger(ledger.directory);
   t.deepEqual(failures, []);
   t.regex(await server.ended, /killed by SIGKILL/);
@@ -97,7 +101,7 @@ test("what a dead shim left running is ended by the replay", async (t) => {
 
 test("its child's death is its own", async (t) => {
   const { share, ledger } = makePlace(t);
-  const server = await startVirtiofsd(share, ledger.directory, ledger);
+  const server = await startVirtiofsd(share, { directory: ledger.directory }, ledger);
   const soon = deadlineIn(5000, "test");
   for (;;) {
     const child = findByToken(tokenIn(ledger)).find(({ pid }) => pid !== server.pid);

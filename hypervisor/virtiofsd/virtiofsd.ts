@@ -23,10 +23,17 @@ export interface ShareServer {
 const LISTENING_FD = 3;
 const MAX_OPEN_FILES = 500_000;
 
-/** Starts virtiofsd on `share.directory`. `directory` is the sandbox's own; nothing of the server stays there. */
+export interface ServerPlace {
+  /** The sandbox's own; nothing of the server stays there. */
+  readonly directory: string;
+  /** That it joins. */
+  readonly cgroups?: readonly string[] | undefined;
+}
+
+/** Starts virtiofsd on `share.directory`. */
 export async function startVirtiofsd(
   share: ShareSpec,
-  directory: string,
+  { directory, cgroups }: ServerPlace,
   ledger: Ledger,
 ): Promise<ShareServer> {
   try {
@@ -43,7 +50,10 @@ export async function startVirtiofsd(
     const started = await ledger.acquire("hypervisor.virtiofsd", entry, async () => {
       const { listening, connected } = listeningPair(join(directory, "share.sock"));
       try {
-        const process = await launch(program.path, argv, [listening], token, CAPABILITIES);
+        const process = await launch(program.path, argv, [listening], token, {
+          capabilities: CAPABILITIES,
+          cgroups,
+        });
         return { process, socketFd: connected };
       } catch (error) {
         closeSync(connected);

@@ -9,7 +9,7 @@ import type { Configuration } from "../config/schema.ts";
 export function vmPlan(
   configuration: Configuration,
   accelerator: Accelerator,
-  place: { readonly name: string; readonly directory: string },
+  place: { readonly name: string; readonly directory: string; readonly cgroups?: readonly string[] },
 ): VmPlan {
   const {
     network,

@@ -5,10 +5,12 @@ import { type Ledger, openLedger } from "../../sys/ledger.ts";
 import { stateDirectoryFile } from "../bundle-files.ts";
 import type { GuestContainers } from "../containers-client.ts";
 import { serveManagement } from "../management.ts";
+import { openPortForward, type PodPortForward } from "../port-forward/port-forward.ts";
 import { sandboxDirectory } from "../state/directory.ts";
 import { startTimeline } from "../state/timeline.ts";
 import { createPodStorage, type PodStorage } from "../storage/pod-storage.ts";
 import type { Pod, PodContext, PodExit } from "./pod.ts";
+import { makePodCgroups } from "./pod-cgroup.ts";
 import { readSettings } from "./settings.ts";
 import { startVm } from "./start-vm.ts";
 
@@ -22,6 +24,7 @@ export function openSandbox(context: PodContext): Pod {
   let ledger: Ledger | undefined;
   let vm: Vm | undefined;
   let storage: PodStorage | undefined;
+  let portForward: PodPortForward | undefined;
 
   return {
     async create(deadline) {
@@ -38,7 +41,8 @@ export function openSandbox(context: PodContext): Pod {
           settings.timeoutMs(runtime.createTimeoutSeconds),
           `create sandbox ${spec.id}`,
         );
-        const started = await startVm({ spec, settings, ledger, timeline, log, deadline: limit });
+        const cgroups = await podCgroups(context, ledger);
+        const started = await startVm({ spec, settings, ledger, timeline, log, cgroups, deadline: limit });
         vm = started.vm;
         await configurePod(context, started.agent.containers, limit);
         await serveManagement(started.agent, ledger, settings.timeoutMs(timeouts.requestTimeoutSeconds));
@@ -51,6 +55,7 @@ export function openSandbox(context: PodContext): Pod {
           ...{ vm, containers, ledger, log, shareMs: createMs },
           ...{ server: virtiofsd, cache: sharedFsCache },
         });
+        portForward = openPortForward({ netns: spec.netns, agent: started.agent, ledger, log, requestMs });
         const lost = endWithoutFiles(storage, vm, log);
         const exited = vm.exited.then((exit) => exitOf(exit, lost()));
         return {
@@ -68,15 +73,27 @@ export function openSandbox(context: PodContext): Pod {
     // The sandbox container needs no process in the guest; the containers that come will need their files.
     async start() {
       storage?.begin();
+      portForward?.begin();
     },
     async stop(deadline) {
       await vm?.stop(deadline);
     },
     async close() {
       await storage?.close();
+      await portForward?.close();
       await ledger?.unwind();
     },
   };
+}
+
+/** Where the pod is counted; a node that does not let us do that still runs pods. */
+async function podCgroups({ spec, log }: PodContext, ledger: Ledger): Promise<string[]> {
+  try {
+    return await makePodCgroups(spec.cgroupsPath, ledger);
+  } catch (error) {
+    log.warn("the pod's processes are not in its cgroup", { path: spec.cgroupsPath, error });
+    return [];
+  }
 }
 
 /** Settings of the guest's kernel; most pods have none. */

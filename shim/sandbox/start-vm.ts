@@ -25,6 +25,8 @@ export interface VmStart {
   readonly timeline: Timeline;
   readonly log: Log;
   readonly deadline: Deadline;
+  /** Folders of the cgroups that the VM's processes join. */
+  readonly cgroups: readonly string[];
 }
 
 /** A VM whose guest is this pod's. */
@@ -113,7 +115,7 @@ async function startAnsweringGuest(
 }
 
 function startGuest(
-  { spec, settings, ledger, timeline, log }: VmStart,
+  { spec, settings, ledger, timeline, log, cgroups }: VmStart,
   configuration: Configuration,
   nics: Promise<readonly AttachedNic[]>,
   deadline: Deadline,
@@ -123,7 +125,11 @@ function startGuest(
     measure: timeline.measure,
     warn: (message, error) => log.warn(message, { sandbox: spec.id, error }),
   });
-  const plan = vmPlan(configuration, accelerator, { name: spec.id, directory: ledger.directory });
+  const plan = vmPlan(configuration, accelerator, {
+    name: spec.id,
+    directory: ledger.directory,
+    cgroups,
+  });
   return timeline.measure("VM start", () => factory.start(plan, nics.then(toVmNics), ledger, deadline));
 }
 

@@ -7,6 +7,10 @@ export type Undo =
   /** One file, socket or symbolic link. */
   | { readonly kind: "file"; readonly path: string }
   | { readonly kind: "mount"; readonly target: string }
+  /** A cgroup of one hierarchy; stays while somebody else has cgroups below it. */
+  | { readonly kind: "cgroup"; readonly path: string }
+  /** What the process that acquired it holds open, and what goes when it closes that or dies. */
+  | { readonly kind: "descriptors" }
   /** A process and what it forked: found by its token until pid and start time are known. */
   | {
       readonly kind: "process";
@@ -40,6 +44,10 @@ export async function undo(entry: Undo, deadline: Deadline): Promise<void> {
     case "directory":
     case "file":
       return (await import("./path.ts")).undoPath(entry);
+    case "descriptors":
+      return;
+    case "cgroup":
+      return (await import("./cgroup.ts")).undoCgroup(entry, deadline);
     case "mount":
       return (await import("./mount.ts")).undoMount(entry);
     case "process":
