@@ -5,6 +5,11 @@ const COMPILERS = ["--sparkplug", "--maglev", "--opt"] as const;
 /** A pod that lives as long as this is worth compiling for. */
 const WARM_UP_MS = 5000;
 
+/** Turns the compilers on, for good: there is work that is worth it. */
+export function compile(): void {
+  COMPILERS.forEach(setFlagsFromString);
+}
+
 /** Turns the compilers on for a guest that stays. */
 export interface Compiler {
   /** The guest is somebody's: compile from some time on. */
@@ -19,7 +24,7 @@ export function createCompiler(): Compiler {
   return {
     start() {
       cancel();
-      timer = setTimeout(() => COMPILERS.forEach(setFlagsFromString), WARM_UP_MS).unref();
+      timer = setTimeout(compile, WARM_UP_MS).unref();
     },
     cancel,
   };

@@ -1,6 +1,10 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import type { StdioRequest, StdioResponse } from "../../proto/gen/tapir/agent/v1/container.ts";
+import { compile } from "../compiler.ts";
 import type { Process } from "./process.ts";
+
+/** A stream that has carried so much is worth compiling for. */
+const BUSY_BYTES = 256 << 10;
 
 export type StdioCall = ServerDuplexStream<StdioRequest, StdioResponse>;
 
@@ -24,7 +28,15 @@ export function carryStdio(call: StdioCall, process: Process, takenOver: AbortSi
     stdin?.leave();
     resolve();
   };
-  const send = (message: StdioResponse): boolean => over || call.write(message);
+  const traffic = { bytes: 0 };
+  const count = (bytes: number): void => {
+    if (traffic.bytes < BUSY_BYTES && traffic.bytes + bytes >= BUSY_BYTES) compile();
+    traffic.bytes += bytes;
+  };
+  const send = (message: StdioResponse): boolean => {
+    count((message.stdout ?? message.stderr)?.length ?? 0);
+    return over || call.write(message);
+  };
   const finishWhenDone = (): void => {
     if (open > 0 || !drained || over) return;
     leave();
@@ -57,6 +69,7 @@ export function carryStdio(call: StdioCall, process: Process, takenOver: AbortSi
     },
   });
   call.on("data", ({ stdin: chunk }: StdioRequest) => {
+    count(chunk.length);
     if (!over && stdin !== undefined && chunk.length > 0 && !stdin.write(chunk)) call.pause();
   });
   call.on("end", () => {
