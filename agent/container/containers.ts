@@ -8,10 +8,10 @@ import type {
 } from "../../proto/gen/tapir/agent/v1/container.ts";
 import type { Deadline } from "../../sys/deadline.ts";
 import { TapirError } from "../../sys/error.ts";
+import { signalPid } from "../../sys/signal.ts";
 import { Code } from "../../sys/status.ts";
 import type { Exits, ProcessExit } from "../process/exits.ts";
 import type { Process } from "../process/process.ts";
-import { signalPid } from "../process/signal.ts";
 import type { Storages } from "../storage/storages.ts";
 import { type Container, newContainer } from "./container.ts";
 import { clearContainer, createContainer, type Workshop } from "./create.ts";

@@ -15,7 +15,7 @@ import { BUILT, built } from "../harness/project.ts";
 import { soon } from "./pod.ts";
 
 /** Where a storage finds the guest's own image: there it is a disk, which a container may have as its rootfs. */
-export const IMAGE = { serial: "tapir-root", fileSystem: "erofs", options: ["ro"] };
+const IMAGE = { serial: "tapir-root", fileSystem: "erofs", options: ["ro"] };
 
 /**
  * Gives an integration file a guest that runs containers, booted below containerd: hypervisor and agent alone. Its
