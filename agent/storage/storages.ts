@@ -1,6 +1,6 @@
 import { mkdirSync, rmdirSync } from "node:fs";
 import { type Overlay, Storage, type StoragePath } from "../../proto/gen/tapir/agent/v1/container.ts";
-import { checkBeneath } from "../../sys/beneath.ts";
+import { checkBeneath, makeBeneath } from "../../sys/beneath.ts";
 import type { Deadline } from "../../sys/deadline.ts";
 import { TapirError, wrapError } from "../../sys/error.ts";
 import { MS, mount, mountWaiting, unmount } from "../../sys/mount.ts";
@@ -10,7 +10,7 @@ import { findDisk } from "./disk.ts";
 import { letGoOf } from "./let-go.ts";
 import { mountOptions } from "./mount-options.ts";
 import { mountShare } from "./share.ts";
-import { tmpfsOptions } from "./tmpfs.ts";
+import { modeOf, tmpfsOptions } from "./tmpfs.ts";
 
 /** The storages of the guest, each a mount that containers refer to by its id. */
 export interface Storages {
@@ -33,6 +33,8 @@ interface Entry {
   readonly made: Promise<void>;
   /** Mounted in this order. */
   readonly mounted: string[];
+  /** Set for memory: missing folders of it are made, with its root's mode. */
+  readonly folderMode: number | undefined;
   /** Set for a share: where in it its users look. */
   readonly uses: { readonly user: string; readonly path: string }[] | undefined;
 }
@@ -68,7 +70,9 @@ export function createStorages(): Storages {
     entry.users.add(user);
     await deadline.race(entry.made);
     const root = `${STORAGES}/${storageId}`;
-    await deadline.race(checkBeneath(root, path));
+    // A part of a volume in memory (subPath) that the host would have made on its own disk.
+    if (entry.folderMode === undefined) await deadline.race(checkBeneath(root, path));
+    else await deadline.race(makeBeneath(root, path, entry.folderMode));
     if (path !== "") entry.uses?.push({ user, path: `${root}/${path}` });
     return path === "" ? root : `${root}/${path}`;
   };
@@ -92,6 +96,7 @@ export function createStorages(): Storages {
         released: false,
         made,
         mounted,
+        folderMode: storage.tmpfs === undefined ? undefined : modeOf(storage.tmpfs),
         uses: storage.virtioFs === undefined ? undefined : [],
       });
       try {

@@ -173,6 +173,17 @@ test.serial(
     });
     t.true(second.output.startsWith("kept"), second.output);
     t.regex(second.output, /on \/cache type tmpfs/);
+    // A subPath: kubelet makes a folder in the volume and binds it elsewhere.
+    mkdirSync(join(volume, "part/deep"), { recursive: true });
+    const part = join(pod.place, "pods/1/volume-subpaths/cache/app/0");
+    mkdirSync(part, { recursive: true });
+    mount({ source: join(volume, "part/deep"), target: part, type: "", flags: MS.BIND });
+    t.teardown(() => unmount(part));
+    const third = await pod.run({
+      script: "stat -c %a /part; echo in > /part/in; cat /cache/part/deep/in",
+      mounts: [...mounts, { destination: "/part", source: part }],
+    });
+    t.is(third.output, "2770\nin\n");
   },
 );
 
