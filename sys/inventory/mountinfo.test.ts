@@ -4,6 +4,7 @@ import { parseMountInfo } from "./mountinfo.ts";
 test("optional fields before the dash are passed over", (t) => {
   const line = "36 35 98:0 /mnt1 /mnt2 rw,noatime shared:1 master:2 - ext3 /dev/root rw,errors=continue";
   t.deepEqual(parseMountInfo(line), {
+    device: "98:0",
     root: "/mnt1",
     target: "/mnt2",
     type: "ext3",
