@@ -80,7 +80,7 @@ export function listeningPair(path: string): { readonly listening: number; reado
 }
 
 /** sockaddr_un (unix(7)). */
-function socketAddress(path: string): Buffer {
+export function socketAddress(path: string): Buffer {
   const text = Buffer.from(path);
   if (text.length > SUN_PATH_BYTES - 1)
     throw new RangeError(`a unix socket's path has at most 107 bytes: ${path}`);

@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { deadlineIn } from "./deadline.ts";
 import { codeOf } from "./error.ts";
-import { lockFile, tryLock } from "./file-lock.ts";
+import { lockFile, tryLock, tryLockDirectory } from "./file-lock.ts";
 import { Code } from "./status.ts";
 
 function lockPath(t: ExecutionContext): string {
@@ -66,4 +66,17 @@ test("the lock of a killed process is taken over at once", async (t) => {
   owner.kill("SIGKILL");
   using lock = await waiting;
   t.truthy(lock);
+});
+
+test("a directory has one owner, too, and stays empty", (t) => {
+  const directory = dirname(lockPath(t));
+  const first = tryLockDirectory(directory);
+  t.truthy(first);
+  t.is(tryLockDirectory(directory), undefined);
+  t.deepEqual(readdirSync(directory), []);
+  first?.release();
+  first?.release();
+  using second = tryLockDirectory(directory);
+  t.truthy(second);
+  t.throws(() => tryLockDirectory(join(directory, "none")), { message: /ENOENT/ });
 });

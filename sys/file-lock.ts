@@ -49,6 +49,23 @@ export function tryLock(path: string): FileLock | undefined {
   return { release, [Symbol.dispose]: release };
 }
 
+/** The lock of a directory, which leaves nothing in it; undefined when somebody has it. */
+export function tryLockDirectory(path: string): FileLock | undefined {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  if (libc.flock(fd, LOCK_EX | LOCK_NB) === -1) {
+    const errno = koffi.errno();
+    closeSync(fd);
+    if (errnoNumber.nameOf(errno) === "EAGAIN") return undefined;
+    throw systemError(errno, { operation: "lock", object: path });
+  }
+  let held = true;
+  const release = (): void => {
+    if (held) closeSync(fd);
+    held = false;
+  };
+  return { release, [Symbol.dispose]: release };
+}
+
 /** Waits for the lock of `path`: its owner lets go of it, or dies. */
 export async function lockFile(path: string, deadline: Deadline): Promise<FileLock> {
   for (;;) {

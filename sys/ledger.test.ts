@@ -122,3 +122,17 @@ test("a torn last line is ignored; a missing ledger is an empty one", async (t) 
   t.deepEqual(readLedger(directory), []);
   t.deepEqual(await replayLedger(directory), { undone: [], failures: [] });
 });
+
+test("a ledger that is ceded forgets all and undoes nothing", async (t) => {
+  const { ledger, directory } = openTestLedger(t);
+  const made = join(directory, "made");
+  const { release } = await acquireDirectory(ledger, made);
+  ledger.cede();
+  t.deepEqual(readLedger(directory), []);
+  await ledger.unwind();
+  t.true(existsSync(made));
+  await t.throwsAsync(acquireDirectory(ledger, join(directory, "more")));
+  await release();
+  t.deepEqual(readLedger(directory), [], "nothing is written any more");
+  t.deepEqual(await replayLedger(directory), { undone: [], failures: [] });
+});

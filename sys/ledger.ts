@@ -19,6 +19,11 @@ export interface Ledger extends AsyncDisposable {
    * When `act` throws, the entry is undone at once and the error goes on.
    */
   acquire<T>(step: string, entry: Undo, act: Act<T>): Promise<Acquired<T>>;
+  /**
+   * Forgets everything without undoing it, in one step on the disk: another process's ledger has announced all of it, the
+   * directory too, which stays. Nothing can be acquired any more, and unwinding does nothing.
+   */
+  cede(): void;
   /** Undoes everything, last first, each step with a deadline of its own; goes on after a failure and throws what failed. */
   unwind(): Promise<void>;
 }
@@ -51,7 +56,9 @@ export function openLedger(directory: string): Ledger {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const held = new Map<number, () => Promise<void>>();
   let nextId = 0;
+  let ceded = false;
   const write = (line: Line): void => {
+    if (ceded) return;
     appendFileSync(join(directory, FILE), `${JSON.stringify(line)}\n`, { mode: 0o600 });
   };
   const owner = identify(process.pid);
@@ -60,6 +67,7 @@ export function openLedger(directory: string): Ledger {
   const ledger: Ledger = {
     directory,
     async acquire(step, entry, act) {
+      if (ceded) throw new Error(`the ledger of ${directory} is another's`);
       const id = ++nextId;
       let current = entry;
       let gently: ((deadline: Deadline) => Promise<void>) | undefined;
@@ -98,7 +106,13 @@ export function openLedger(directory: string): Ledger {
         throw error;
       }
     },
+    cede() {
+      rmSync(join(directory, FILE));
+      ceded = true;
+      held.clear();
+    },
     async unwind() {
+      if (ceded) return;
       const failures: unknown[] = [];
       for (const release of [...held.values()].reverse()) {
         await release().catch((error: unknown) => failures.push(error));

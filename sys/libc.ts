@@ -33,6 +33,7 @@ export const libc = {
   accept4: lib.func("int accept4(int fd, void *address, void *length, int flags)"),
   socketpair: lib.func("int socketpair(int domain, int type, int protocol, _Out_ int *fds)"),
   getsockname: lib.func("int getsockname(int fd, void *address, void *length)"),
+  getsockopt: lib.func("int getsockopt(int fd, int level, int option, void *value, void *length)"),
   setsockopt: lib.func(
     "int setsockopt(int fd, int level, int option, const void *value, unsigned int length)",
   ),

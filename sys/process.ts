@@ -1,8 +1,9 @@
-import { closeSync, readdirSync, writeSync } from "node:fs";
+import { closeSync, readdirSync } from "node:fs";
 import type { Deadline } from "./deadline.ts";
 import { TapirError } from "./error.ts";
 import { identify, isAlive, type ProcessIdentity, readProc } from "./identity.ts";
-import { check, libc } from "./libc.ts";
+import { libc } from "./libc.ts";
+import { becomesReadable } from "./readable.ts";
 import { Code } from "./status.ts";
 
 // Without libc: the short-lived commands of the shim ask for identities, too.
@@ -47,7 +48,7 @@ export async function killProcess(identity: ProcessIdentity, deadline: Deadline)
   try {
     if (!isAlive(identity)) return;
     libc.syscall(SYS_PIDFD_SEND_SIGNAL, pidfd, SIGKILL, 0, 0);
-    await deadline.race(readable(pidfd, deadline));
+    await deadline.race(endOf(pidfd, deadline));
   } finally {
     closeSync(pidfd);
   }
@@ -58,7 +59,7 @@ export async function waitForExit(identity: ProcessIdentity, deadline: Deadline)
   const pidfd = openPidfd(identity.pid);
   if (pidfd === -1) return;
   try {
-    if (isAlive(identity)) await deadline.race(readable(pidfd, deadline));
+    if (isAlive(identity)) await deadline.race(endOf(pidfd, deadline));
   } finally {
     closeSync(pidfd);
   }
@@ -69,8 +70,6 @@ const SYS_PIDFD_SEND_SIGNAL = 424;
 const SYS_PIDFD_OPEN = 434;
 const SIGKILL = 9;
 const SIGTERM = 15;
-const POLLIN = 1;
-const EFD_CLOEXEC = 0x8_0000;
 
 /** -1 when there is no such process. */
 function openPidfd(pid: number): number {
@@ -78,33 +77,11 @@ function openPidfd(pid: number): number {
 }
 
 /**
- * A pidfd becomes readable when its process ends (pidfd_open(2)); poll(2) waits in a pool thread, which the deadline's end
- * or abort sets free. Rejects when poll saw nothing until the deadline: its timer may be earlier than the deadline's own.
+ * A pidfd becomes readable when its process ends (pidfd_open(2)). Rejects when it did not until the deadline: poll's timer may
+ * be earlier than the deadline's own.
  */
-async function readable(fd: number, deadline: Deadline): Promise<void> {
-  const wake = check(libc.eventfd(0, EFD_CLOEXEC), "wait for", "process");
-  const onAbort = (): void => void writeSync(wake, BigUint64Array.of(1n));
-  deadline.signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    if (!(await pollTwo(fd, wake, Math.ceil(deadline.remainingMs())))) throw stillAlive(deadline);
-  } finally {
-    deadline.signal.removeEventListener("abort", onAbort);
-    closeSync(wake);
-  }
-}
-
-/** Whether the first of two descriptors became readable within `milliseconds`, rather than the second or none. */
-function pollTwo(first: number, second: number, milliseconds: number): Promise<boolean> {
-  const request = Buffer.alloc(16);
-  request.writeInt32LE(first, 0);
-  request.writeInt16LE(POLLIN, 4);
-  request.writeInt32LE(second, 8);
-  request.writeInt16LE(POLLIN, 12);
-  return new Promise((resolve, reject) => {
-    libc.poll.async(request, 2, milliseconds, (error: Error | null) =>
-      error === null ? resolve(request.readInt16LE(6) !== 0) : reject(error),
-    );
-  });
+async function endOf(pidfd: number, deadline: Deadline): Promise<void> {
+  if (!(await becomesReadable(pidfd, deadline))) throw stillAlive(deadline);
 }
 
 function stillAlive(deadline: Deadline): TapirError {

@@ -66,6 +66,7 @@ const noLedger: Ledger = {
   acquire: async () => {
     throw new Error("there is no ledger here");
   },
+  cede: () => undefined,
   unwind: async () => undefined,
   [Symbol.asyncDispose]: async () => undefined,
 };
