@@ -1,19 +1,43 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import type { Readable } from "node:stream";
+import type { Socket } from "node:net";
 import { joinCgroups } from "../../sys/cgroup.ts";
+import { deadlineIn } from "../../sys/deadline.ts";
 import { wrapError } from "../../sys/error.ts";
-import { identify, PROCESS_TOKEN, type ProcessIdentity } from "../../sys/process.ts";
+import { closeAll, socketOf, socketPair } from "../../sys/fdpass.ts";
+import { identify, PROCESS_TOKEN, type ProcessIdentity, waitForExit } from "../../sys/process.ts";
 import { settledWithin } from "./settled-within.ts";
 import { createTail } from "./tail.ts";
 
-/** A child that runs a VMM, or serves one. */
+/** A process that runs a VMM, or serves one. */
 export interface VmmProcess {
   readonly pid: number;
+  /** By which the ledger finds it. */
+  readonly token: string;
   /** Undefined when it was gone before it could be looked at. */
   readonly identity: ProcessIdentity | undefined;
   /** Resolves, never rejects, once it is gone, reaped, and what it said on stderr is complete. */
   readonly exited: Promise<ProcessExit>;
+  /** What it says on stderr comes in here. */
+  readonly stderr: Stderr;
+}
+
+export interface Stderr {
+  readonly fd: number;
+  tail(): string;
+  /** Resolves when nobody writes to it any more, or we closed it. */
+  readonly ended: Promise<void>;
+  close(): void;
+}
+
+/** What a process may do, and how it is bound to this one. */
+export interface Surroundings {
+  /** No other capabilities; not set: this process's. */
+  readonly capabilities?: readonly string[];
+  /** Does not get SIGKILL when this process dies: another one is to have it. */
+  readonly outlives?: boolean | undefined;
+  /** Folders of the cgroups that it joins. */
+  readonly cgroups?: readonly string[] | undefined;
 }
 
 export interface ProcessExit {
@@ -25,17 +49,14 @@ export interface ProcessExit {
 const STDERR_TAIL_BYTES = 8 * 1024;
 /** After the exit, how long the end of stderr may take; somebody else could hold the pipe. */
 const STDERR_END_MS = 200;
+/** Between the end of a process's stderr and its own. */
+const END_MS = 10_000;
 const SETPRIV_PATHS = ["/usr/bin/setpriv", "/bin/setpriv"];
-
-export interface Surroundings {
-  readonly capabilities?: readonly string[];
-  readonly cgroups?: readonly string[] | undefined;
-}
 
 /**
  * Runs `binary` in a session of its own, with nothing in its environment but `token`, `inherit` as descriptors 3, 4, ...,
- * no way to gain privileges, no other than the `capabilities` (not set: this process's), in the `cgroups`, and SIGKILL
- * when this process dies. Resolves once it was executed. Errors: what execve(2) says.
+ * no way to gain privileges, no other than the `capabilities`, in the `cgroups`, and, unless it is to outlive this process,
+ * SIGKILL when this process dies. Resolves once it was executed. Errors: what execve(2) says.
  */
 export async function launch(
   binary: string,
@@ -44,48 +65,79 @@ export async function launch(
   token: string,
   how: Surroundings = {},
 ): Promise<VmmProcess> {
-  const [file, ...rest] = [...confinement(how.capabilities), binary, ...argv] as [string, ...string[]];
-  const child = spawn(file, rest, {
-    // Away from signals to the shim's group; and stdout is not for QEMU: containerd may read ours.
-    detached: true,
-    stdio: ["ignore", "ignore", "pipe", ...inherit],
-    env: { [PROCESS_TOKEN]: token },
-    cwd: "/",
-  });
-  const exited = watchExit(child);
-  // Before it has touched its memory, which is counted where it was then.
-  if (child.pid !== undefined) joinCgroups(child.pid, how.cgroups ?? []);
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  child.once("spawn", resolve);
-  child.once("error", reject);
+  const [file, ...rest] = [...confinement(how), binary, ...argv] as [string, ...string[]];
+  const pipe = socketPair();
+  const stderr = readStderr(pipe.ours);
   try {
-    await promise;
+    const child = spawn(file, rest, {
+      // Away from signals to the shim's group; and stdout is not for QEMU: containerd may read ours.
+      detached: true,
+      stdio: ["ignore", "ignore", pipe.theirs, ...inherit],
+      env: { [PROCESS_TOKEN]: token },
+      cwd: "/",
+    });
+    const exited = watchExit(child, stderr);
+    // Before it has touched its memory, which is counted where it was then.
+    if (child.pid !== undefined) joinCgroups(child.pid, how.cgroups ?? []);
+    await spawned(child);
+    const pid = child.pid as number;
+    return { pid, token, identity: identify(pid), exited, stderr };
   } catch (error) {
+    stderr.close();
     throw wrapError(error, { operation: "execute", object: binary });
+  } finally {
+    closeAll([pipe.theirs]);
   }
-  const pid = child.pid as number;
-  return { pid, identity: identify(pid), exited };
+}
+
+/** A process that another one launched to outlive it: nobody tells how it ended, but the end of its stderr tells when. */
+export function adopt(identity: ProcessIdentity, token: string, stderrFd: number): VmmProcess {
+  const stderr = readStderr(stderrFd);
+  const exited = stderr.ended.then(async (): Promise<ProcessExit> => {
+    while (!(await endsWithin(identity, END_MS)));
+    return { code: undefined, signal: undefined, stderrTail: stderr.tail() };
+  });
+  return { pid: identity.pid, token, identity, exited, stderr };
+}
+
+function endsWithin(identity: ProcessIdentity, milliseconds: number): Promise<boolean> {
+  return waitForExit(identity, deadlineIn(milliseconds, "see a process end")).then(
+    () => true,
+    () => false,
+  );
+}
+
+function spawned(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    child.once("spawn", resolve);
+    child.once("error", reject);
+  });
 }
 
 /** setpriv(1) of util-linux sets all and executes QEMU in its own place. Without it the ledger alone ends QEMU. */
-function confinement(capabilities: readonly string[] | undefined): string[] {
+function confinement({ capabilities, outlives = false }: Surroundings): string[] {
   const setpriv = SETPRIV_PATHS.find((path) => existsSync(path));
   if (setpriv === undefined) return [];
   const kept = capabilities?.map((name) => `,+${name}`).join("");
   const bounding = kept === undefined ? [] : ["--bounding-set", `-all${kept}`];
-  return [setpriv, "--pdeathsig", "KILL", "--no-new-privs", ...bounding, "--"];
+  const death = outlives ? [] : ["--pdeathsig", "KILL"];
+  return [setpriv, ...death, "--no-new-privs", ...bounding, "--"];
 }
 
-async function watchExit(child: ChildProcess): Promise<ProcessExit> {
+function readStderr(fd: number): Stderr {
   const tail = createTail(STDERR_TAIL_BYTES);
-  // The fixed stdio above makes it a pipe.
-  const stderr = child.stdio[2] as Readable;
-  stderr.on("data", (chunk: Buffer) => tail.push(chunk));
-  const closed = new Promise<void>((resolve) => stderr.once("close", resolve));
+  const socket: Socket = socketOf(fd);
+  socket.on("data", (chunk: Buffer) => tail.push(chunk));
+  socket.on("error", () => undefined);
+  const ended = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  return { fd, tail: tail.text, ended, close: () => socket.destroy() };
+}
+
+async function watchExit(child: ChildProcess, stderr: Stderr): Promise<ProcessExit> {
   const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => {
     child.once("exit", (...ending) => resolve(ending));
   });
-  await settledWithin(closed, STDERR_END_MS);
-  stderr.destroy();
-  return { code: code ?? undefined, signal: signal ?? undefined, stderrTail: tail.text() };
+  await settledWithin(stderr.ended, STDERR_END_MS);
+  stderr.close();
+  return { code: code ?? undefined, signal: signal ?? undefined, stderrTail: stderr.tail() };
 }

@@ -21,7 +21,10 @@ export interface Qemu {
 }
 
 /** What a VM with a template needs besides its spec. */
-export type QemuOptions = Pick<ArgumentContext, "memory" | "incoming">;
+export interface QemuOptions extends Pick<ArgumentContext, "memory" | "incoming"> {
+  /** QEMU lives on when this process dies: another one is to have it. */
+  readonly outlives?: boolean;
+}
 
 /** The hypervisor that runs each VM in a QEMU process of its own. */
 export function createQemu(): Qemu {
@@ -74,12 +77,24 @@ async function spawnQemu(spawning: Spawning): Promise<WatchedVm> {
       qmpFd: monitor.theirs,
       consoleFd: console.theirs,
     });
-    const process = await launch(spec.qemu, argv, inherit, token, { cgroups: spec.cgroups }).finally(() =>
-      closeAll([monitor.theirs, console.theirs]),
-    );
+    const { outlives } = spawning.options;
+    const process = await launch(spec.qemu, argv, inherit, token, {
+      outlives,
+      cgroups: spec.cgroups,
+    }).finally(() => closeAll([monitor.theirs, console.theirs]));
     if (process.identity !== undefined) context.amend({ kind: "process", token, ...process.identity });
     const sharedMemory = spawning.options.memory?.shared ?? true;
-    const parts = { spec, process, transport, console: recorded, topology, sharedMemory, deadline };
+    const consoleFd = console.ours;
+    const parts = {
+      spec,
+      process,
+      transport,
+      console: recorded,
+      consoleFd,
+      topology,
+      sharedMemory,
+      deadline,
+    };
     const vm = await watchVm(parts);
     context.onRelease(vm.quit);
     return vm;

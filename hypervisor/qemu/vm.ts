@@ -1,8 +1,10 @@
 import { join } from "node:path";
 import type { Deadline } from "../../sys/deadline.ts";
 import { wrapError } from "../../sys/error.ts";
+import type { ProcessIdentity } from "../../sys/identity.ts";
+import { duplicate } from "../../sys/unix-socket.ts";
 import type { Vm, VmExit, VmNic, VmSpec } from "../hypervisor.ts";
-import { connectQmp, type QmpClient, type QmpTransport } from "../qmp/client.ts";
+import { connectQmp, type QmpClient, type QmpTransport, resumeQmp } from "../qmp/client.ts";
 import { isEvent } from "../qmp/events.ts";
 import type { GuestConsole } from "./console.ts";
 import { consoleShowsPanic, exitError } from "./exit.ts";
@@ -18,6 +20,25 @@ import type { Topology } from "./topology.ts";
 export interface QemuVm extends Vm {
   readonly nics: Hotplug<VmNic>;
   readonly qmp: QmpClient;
+  /** Lets go of it without ending it; this one is of no use any more. */
+  cede(): CededVm;
+}
+
+/** A VM for another process to adopt. */
+export interface CededVm {
+  readonly identity: ProcessIdentity;
+  readonly token: string;
+  readonly qemuVersion: string;
+  readonly sharedMemory: boolean;
+  /** Owned by whoever holds this. */
+  readonly descriptors: VmDescriptors;
+}
+
+/** The ends of QEMU's streams. */
+export interface VmDescriptors {
+  readonly monitor: number;
+  readonly console: number;
+  readonly stderr: number;
 }
 
 /** A VM whose process is not yet wholly in the ledger. */
@@ -33,6 +54,10 @@ export interface VmParts {
   readonly process: VmmProcess;
   readonly transport: QmpTransport;
   readonly console: GuestConsole;
+  /** The descriptor below `console`. */
+  readonly consoleFd: number;
+  /** QEMU's version, when somebody else has greeted it and waits for no answer any more. */
+  readonly greetedBefore?: string;
   readonly topology: Topology;
   /** Whether another process can be given the guest's memory. */
   readonly sharedMemory: boolean;
@@ -41,6 +66,8 @@ export interface VmParts {
 
 /** QEMU ends within 10 ms of `quit`; one that is stuck is not worth waiting for. */
 const QUIT_MS = 2000;
+/** It was gone before it could be looked at. */
+const NEVER_SEEN: VmExit = { code: undefined, signal: undefined, guestPanicked: false, stderrTail: "" };
 /** Between the end of a stream and the end of the process that held it, in either order. */
 const SETTLE_MS = 500;
 
@@ -57,7 +84,11 @@ export async function watchVm(parts: VmParts): Promise<WatchedVm> {
     if (!(await settledWithin(exited, SETTLE_MS))) return `QEMU of ${spec.name} closed its monitor`;
     return exitError(spec.name, await exited, console.tail());
   };
-  const qmp = await connectQmp(transport, explainLoss, deadline);
+  const { greetedBefore } = parts;
+  const qmp =
+    greetedBefore === undefined
+      ? await connectQmp(transport, explainLoss, deadline)
+      : resumeQmp(transport, explainLoss, greetedBefore);
   qmp.onEvent((event) => {
     if (isEvent(event, "GUEST_PANICKED")) panicked = true;
   });
@@ -86,6 +117,20 @@ export async function watchVm(parts: VmParts): Promise<WatchedVm> {
       cgroups: spec.cgroups,
     }),
     consoleTail: console.tail,
+    cede() {
+      const { identity, token, stderr } = process;
+      if (identity === undefined) throw exitError(spec.name, NEVER_SEEN, "");
+      const { sharedMemory } = parts;
+      const descriptors = {
+        monitor: duplicate(transport.fd),
+        console: duplicate(parts.consoleFd),
+        stderr: duplicate(stderr.fd),
+      };
+      qmp.close();
+      console.close();
+      stderr.close();
+      return { identity, token, qemuVersion: qmp.version, sharedMemory, descriptors };
+    },
     async stop(stopDeadline) {
       await quit(stopDeadline).catch(() => undefined);
       try {

@@ -4,7 +4,7 @@ import { sendDescriptors } from "../../sys/fdpass.ts";
 import { encodeCommand } from "./codec.ts";
 import type { QmpCommandName, QmpCommands } from "./commands.ts";
 import type { QmpEvent } from "./events.ts";
-import { answerBy, createQmpSession, gone, type Watch } from "./session.ts";
+import { answerBy, createQmpSession, gone, type QmpSession, type Watch } from "./session.ts";
 
 /** The end of a connected unix socket whose other end QEMU's monitor holds. */
 export interface QmpTransport {
@@ -46,42 +46,63 @@ export interface QmpClient {
   close(): void;
 }
 
-/**
- * Takes the greeting, accepts it with `qmp_capabilities`, and returns the client. `explainLoss` is asked why QEMU is gone
- * when the stream ends; every outstanding call rejects with its answer.
- */
+/** Asked why QEMU is gone when the stream ends; every outstanding call rejects with its answer. */
+export type ExplainLoss = () => Promise<unknown>;
+
+/** Takes the greeting, accepts it with `qmp_capabilities`, and returns the client. */
 export async function connectQmp(
   transport: QmpTransport,
-  explainLoss: () => Promise<unknown>,
+  explainLoss: ExplainLoss,
   deadline: Deadline,
 ): Promise<QmpClient> {
-  const { socket } = transport;
+  const session = openSession(transport, explainLoss);
+  const client = clientOf(transport, session);
+  try {
+    const version = await answerBy(session.greeting, "the greeting of QMP", deadline);
+    await client.execute("qmp_capabilities", {}, deadline);
+    return { ...client, version };
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}
+
+/** The client of a monitor that somebody else has greeted, and has no questions open to. */
+export function resumeQmp(transport: QmpTransport, explainLoss: ExplainLoss, version: string): QmpClient {
+  return { ...clientOf(transport, openSession(transport, explainLoss)), version };
+}
+
+function openSession({ socket }: QmpTransport, explainLoss: ExplainLoss): QmpSession {
   const session = createQmpSession(() => socket.destroy());
   socket.on("data", (chunk: Buffer) => session.receive(chunk));
   // An error is always followed by close, and QEMU's exit explains it better than ECONNRESET does.
   socket.on("error", () => undefined);
   socket.on("close", () => void explainLoss().then(session.lose, session.lose));
+  return session;
+}
 
-  const execute: QmpClient["execute"] = async (command, parameters, commandDeadline, fds = []) => {
+function clientOf(transport: QmpTransport, session: QmpSession): Omit<QmpClient, "version"> {
+  const execute: QmpClient["execute"] = async (command, parameters, deadline, fds = []) => {
     const { id, answer, forget } = session.begin(command);
     try {
-      commandDeadline.signal.throwIfAborted();
+      deadline.signal.throwIfAborted();
       const line = encodeCommand(id, command, parameters);
-      const sending = fds.length === 0 ? void socket.write(line) : sendAfterQueue(transport, line, fds);
-      await commandDeadline.race(Promise.resolve(sending));
-      return await answerBy(answer, `QMP command ${command}`, commandDeadline);
+      const sending =
+        fds.length === 0 ? void transport.socket.write(line) : sendAfterQueue(transport, line, fds);
+      await deadline.race(Promise.resolve(sending));
+      return await answerBy(answer, `QMP command ${command}`, deadline);
     } finally {
       forget();
     }
   };
-  const client: Omit<QmpClient, "version"> = {
+  return {
     execute,
-    async executeAndAwait(command, parameters, pick, commandDeadline) {
+    async executeAndAwait(command, parameters, pick, deadline) {
       const what = `event after QMP command ${command}`;
       const watch = session.watch(what, pick);
       try {
-        await execute(command, parameters, commandDeadline);
-        return await answerBy(watch.found, what, commandDeadline);
+        await execute(command, parameters, deadline);
+        return await answerBy(watch.found, what, deadline);
       } finally {
         watch.end();
       }
@@ -90,14 +111,6 @@ export async function connectQmp(
     onEvent: session.onEvent,
     close: () => session.lose("Tapir closed the connection"),
   };
-  try {
-    const version = await answerBy(session.greeting, "the greeting of QMP", deadline);
-    await execute("qmp_capabilities", {}, deadline);
-    return { ...client, version };
-  } catch (error) {
-    client.close();
-    throw error;
-  }
 }
 
 /** Descriptors go around Node's write queue: wait until it is empty, or the line would overtake earlier ones. */
