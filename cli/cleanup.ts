@@ -1,3 +1,5 @@
+import { cacheHome, clearCache } from "../hypervisor/factory/cache/leftovers.ts";
+import { loadConfiguration } from "../shim/config/load.ts";
 import { reasonOf, TapirError } from "../sys/error.ts";
 import { isAlive } from "../sys/identity.ts";
 import { ledgerOwner, replayLedger } from "../sys/ledger.ts";
@@ -14,6 +16,9 @@ export async function cleanup(): Promise<void> {
     process.stdout.write(`${id}: undone: ${result.undone.join(", ") || "nothing was left"}\n`);
     failures.push(...result.failures.map((failure) => `${id}: ${reasonOf(failure)}`));
   }
+  const cache = await clearCache(cacheHome(loadConfiguration().configuration.runtime.stateDir));
+  if (cache.undone.length > 0) process.stdout.write(`VM cache: undone: ${cache.undone.join(", ")}\n`);
+  failures.push(...cache.failures.map((failure) => `VM cache: ${reasonOf(failure)}`));
   if (failures.length > 0) {
     throw new TapirError({
       code: Code.INTERNAL,

@@ -61,6 +61,11 @@ factory
   .description("remove all saved guests; pods live on")
   .action(async () => (await import("./factory.ts")).destroyFactory());
 
+factory
+  .command("serve")
+  .description("keep restored guests ready for pods, factory.cache_size of them, until told to end")
+  .action(async () => (await import("./factory-serve.ts")).serveFactory());
+
 try {
   await program.parseAsync();
 } catch (error) {

@@ -13,6 +13,7 @@ import { filesOf, type KeyParts } from "./key.ts";
 import type { Manifest } from "./manifest.ts";
 import { saveState } from "./migrate.ts";
 import { openPlaceholder } from "./placeholder.ts";
+import { stopGuest } from "./stop-guest.ts";
 import { MEMORY_FILE, publishTemplate, STATE_FILE, sha256 } from "./store.ts";
 
 /**
@@ -82,7 +83,7 @@ async function buildIn(
     prepare({ agentSocket: vm.agentSocket, nicMac: placeholder?.nic.mac }, deadline),
     deadline,
   );
-  const monotonicNanoseconds = await stop(vm, moment, deadline);
+  const monotonicNanoseconds = await stopGuest(vm, moment, deadline);
   using state = openFile(join(directory, STATE_FILE));
   await saveState(vm.qmp, state.fd, deadline);
   await vm.stop(deadline);
@@ -109,14 +110,6 @@ async function orItsEnd<T>(vm: QemuVm, work: Promise<T>, deadline: Deadline): Pr
   });
   ended.catch(() => undefined);
   return deadline.race(Promise.race([work, ended]));
-}
-
-/** Stops the guest; returns what its clock reads from now on. */
-async function stop(vm: QemuVm, moment: SameMoment, deadline: Deadline): Promise<bigint> {
-  const before = process.hrtime.bigint();
-  await vm.qmp.execute("stop", undefined, deadline);
-  const stopped = (before + process.hrtime.bigint()) / 2n;
-  return moment.guestNanoseconds + (stopped - moment.hostNanoseconds);
 }
 
 function openFile(path: string): Disposable & { readonly fd: number } {

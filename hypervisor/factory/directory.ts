@@ -20,14 +20,19 @@ export function prepareDirectory(path: string): void {
   } catch (error) {
     throw wrapError(error, { operation: "prepare", object: `factory directory ${path}` });
   }
+  requirePrivate(path, "factory directory", "factory.path");
+}
+
+/** Throws PERMISSION_DENIED unless `path` is a directory of this user's that nobody else may enter. */
+export function requirePrivate(path: string, what: string, key: string): void {
   const { uid, mode } = statSync(path);
   if (uid === process.geteuid?.() && (mode & 0o077) === 0) return;
   throw new TapirError({
     code: Code.PERMISSION_DENIED,
     operation: "use",
-    object: `factory directory ${path}`,
+    object: `${what} ${path}`,
     cause: "others than its owner may enter it, or somebody else owns it",
-    hint: `set another factory.path, or chmod 0700 ${path}`,
+    hint: `set another ${key}, or chmod 0700 ${path}`,
   });
 }
 

@@ -4,9 +4,10 @@ import type { Ledger } from "../../sys/ledger.ts";
 import type { Hypervisor, Vm, VmNic, VmPlan } from "../hypervisor.ts";
 import { createQemu } from "../qemu/qemu.ts";
 import type { PrepareGuest } from "./build.ts";
+import { takeClone } from "./cache/take.ts";
 import { rememberMisfortune } from "./misfortune.ts";
 import { obtainTemplate } from "./obtain.ts";
-import { type Measure, type MemoryMode, restoreVm } from "./restore.ts";
+import { type Measure, type MemoryMode, type RestoredVm, restoreVm } from "./restore.ts";
 import { countHit, type OpenTemplate, removeTemplate } from "./store.ts";
 
 export interface FactorySettings {
@@ -17,6 +18,8 @@ export interface FactorySettings {
   readonly memory: MemoryMode;
   /** How the first NIC comes: with the VM's boot, in the place of the template's, or plugged in later. */
   readonly attach: "auto" | "cold" | "warm" | "hot";
+  /** Where a server hands over guests that are restored already; not set: there is none. */
+  readonly cacheSocket?: string | undefined;
   readonly prepare: PrepareGuest;
   readonly measure: Measure;
   /** Told why a guest boots that should have been restored. */
@@ -26,13 +29,15 @@ export interface FactorySettings {
 /** Of the time for a start, so much may go into a template: what is left must do for a boot. */
 const TEMPLATE_SHARE = 0.5;
 
-/** Starts VMs from templates, and by booting them where there is none that works. */
+/** Starts VMs from the cache, else from templates, and by booting them where there is none that works. */
 export function createFactory(settings: FactorySettings): Hypervisor {
   return {
     async start(plan, nics, ledger, deadline) {
       nics.catch(() => undefined);
       const planned = settings.attach === "hot" ? { ...plan, firstNic: undefined } : plan;
       const usesTemplate = settings.template && settings.attach !== "cold";
+      const cached = usesTemplate ? await tryCache(settings, planned, nics, ledger, deadline) : undefined;
+      if (cached !== undefined) return cached;
       const restored = usesTemplate ? await tryRestore(settings, planned, nics, ledger, deadline) : undefined;
       return restored ?? boot(settings, plan, nics, ledger, deadline);
     },
@@ -48,6 +53,34 @@ async function boot(
 ): Promise<Vm> {
   const spec = { ...plan, nics: await deadline.race(nics) };
   return measure("QEMU start", () => createQemu().start(spec, ledger, deadline));
+}
+
+/** Undefined when there is no VM in the cache, or taking it failed: it only would have been quicker. */
+async function tryCache(
+  { cacheSocket, attach, memory, measure, warn }: FactorySettings,
+  plan: VmPlan,
+  nics: Promise<readonly VmNic[]>,
+  ledger: Ledger,
+  deadline: Deadline,
+): Promise<Vm | undefined> {
+  // Its NICs are all plugged in.
+  if (cacheSocket === undefined || attach === "warm") return undefined;
+  let vm: RestoredVm | undefined;
+  try {
+    vm = await measure("cache", () => takeClone({ socket: cacheSocket, plan, memory }, ledger, deadline));
+    if (vm === undefined) return undefined;
+    for (const nic of await deadline.race(nics)) {
+      await measure("hot-plug", () => vm?.nics.attach(nic, deadline) ?? Promise.resolve());
+    }
+    return vm;
+  } catch (error) {
+    await vm?.stop(deadline).catch(() => undefined);
+    deadline.signal.throwIfAborted();
+    // Without NICs there is nothing to restore for either.
+    await deadline.race(nics);
+    warn("no VM from the cache: the pod gets one of its own", error);
+    return undefined;
+  }
 }
 
 /** Undefined when there is no template, or restoring it failed: that is no reason for a pod to fail. */

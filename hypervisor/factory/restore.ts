@@ -4,12 +4,13 @@ import { wrapError } from "../../sys/error.ts";
 import { failpoint } from "../../sys/failpoint.ts";
 import type { Ledger } from "../../sys/ledger.ts";
 import { copyData, createMemoryFile } from "../../sys/memory-file.ts";
-import type { RestoredGuest, Vm, VmNic, VmPlan } from "../hypervisor.ts";
+import type { RestoredGuest, VmNic, VmPlan } from "../hypervisor.ts";
 import { createQemu, type QemuOptions } from "../qemu/qemu.ts";
 import type { QemuVm } from "../qemu/vm.ts";
 import { WARM_MAC } from "./key.ts";
 import { loadState } from "./migrate.ts";
 import { openPlaceholder } from "./placeholder.ts";
+import { resumeGuest } from "./resume-guest.ts";
 import type { OpenTemplate } from "./store.ts";
 
 /** How a restored guest gets its memory: a copy of its own, or the template's until it writes. */
@@ -24,20 +25,30 @@ export interface RestoreRequest {
   readonly template: OpenTemplate;
   readonly memory: MemoryMode;
   readonly measure: Measure;
+  /** The VM lives on when this process dies. */
+  readonly outlives?: boolean;
+}
+
+export interface RestoredVm extends QemuVm {
+  readonly restored: RestoredGuest;
 }
 
 /**
  * Starts a VM where the template was saved. Memory, QEMU and the pod's NICs come at the same time. The first NIC takes
  * the place of the template's: the guest finds it plugged in; the others are plugged in once the guest runs.
  */
-export async function restoreVm(request: RestoreRequest, ledger: Ledger, deadline: Deadline): Promise<Vm> {
-  const { plan, template, measure } = request;
+export async function restoreVm(
+  request: RestoreRequest,
+  ledger: Ledger,
+  deadline: Deadline,
+): Promise<RestoredVm> {
+  const { plan, template, measure, outlives = false } = request;
   await failpoint("factory.restore");
   using memory = startMemory(request);
   // The NIC that the template has on its command line is the first one plugged in here.
   const rootPorts = plan.rootPorts + (plan.firstNic === undefined ? 0 : 1);
   const spec = { ...plan, rootPorts, nics: [] };
-  const options = { memory: memory.backing, incoming: true };
+  const options = { memory: memory.backing, incoming: true, outlives };
   const vm = await measure("QEMU start", () => createQemu().start(spec, ledger, deadline, options));
   try {
     return await takeOver(vm, request, memory.filled, deadline);
@@ -75,7 +86,7 @@ async function takeOver(
   { plan, nics, template, measure }: RestoreRequest,
   memoryFilled: Promise<void>,
   deadline: Deadline,
-): Promise<Vm> {
+): Promise<RestoredVm> {
   const all = await deadline.race(nics);
   const warmNics = plan.firstNic === undefined ? 0 : 1;
   const [first, others] = [all.slice(0, warmNics).at(0), all.slice(warmNics)];
@@ -88,27 +99,9 @@ async function takeOver(
     await loadState(vm.qmp, template.stateFd, deadline);
   };
   await measure("load state", load);
-  const clock = await resume(vm, template, deadline);
+  const clock = await resumeGuest(vm, BigInt(template.manifest.monotonicNanoseconds), deadline);
   if (first === undefined && warm !== undefined) await vm.nics.detach(warm.id, deadline);
   for (const nic of others) await measure("hot-plug", () => vm.nics.attach(nic, deadline));
   const hardwareMacs = new Map(first === undefined ? [] : [[first.id, WARM_MAC]]);
   return { ...vm, restored: { hardwareMacs, clock } };
-}
-
-/** Lets the guest run; its clock goes on from where it was stopped. */
-async function resume(
-  vm: QemuVm,
-  { manifest }: OpenTemplate,
-  deadline: Deadline,
-): Promise<RestoredGuest["clock"]> {
-  const before = unixNanoseconds();
-  await vm.qmp.execute("cont", undefined, deadline);
-  return {
-    monotonicNanoseconds: BigInt(manifest.monotonicNanoseconds),
-    unixNanoseconds: (before + unixNanoseconds()) / 2n,
-  };
-}
-
-function unixNanoseconds(): bigint {
-  return BigInt(Date.now()) * 1_000_000n;
 }

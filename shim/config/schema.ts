@@ -108,6 +108,19 @@ export const schema = {
       default: "auto",
       doc: "How a NIC comes: cold boots the VM with it, warm takes the place of the saved guest's, hot is plugged in; auto: warm.",
     }),
+    cache_size: integer({
+      default: 0,
+      minimum: 0,
+      maximum: 64,
+      doc: "How many restored guests `tapir factory serve` keeps ready for pods; 0: pods do not ask it. Each takes its memory.",
+      kata: "vm_cache_number",
+    }),
+    cache_socket: path({
+      default: "/run/tapir/cache.sock",
+      doc: "Where it hands them over: in a directory that only root may enter.",
+      nodeWide: true,
+      kata: "vm_cache_endpoint",
+    }),
   },
   network: {
     internetworking_model: choice({

@@ -41,6 +41,6 @@ export function nodeFactory(configuration: Configuration): NodeFactory {
 }
 
 /** Pods whose NICs are all plugged in have a template without one. */
-function podPlan({ factory }: Configuration, plan: VmPlan): VmPlan {
+export function podPlan({ factory }: Configuration, plan: VmPlan): VmPlan {
   return factory.attach === "hot" ? { ...plan, firstNic: undefined } : plan;
 }

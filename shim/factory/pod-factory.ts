@@ -12,13 +12,14 @@ export function podFactory(
   accelerator: Accelerator,
   observer: { readonly measure: Measure; warn(message: string, error: unknown): void },
 ): Hypervisor {
-  const { template, path, memory, attach } = configuration.factory;
+  const { template, path, memory, attach, cacheSize, cacheSocket } = configuration.factory;
   const bootMs = timeoutMs(configuration, configuration.agent.dialTimeoutSeconds, accelerator);
   return createFactory({
     template,
     store: path,
     memory,
     attach,
+    cacheSocket: cacheSize > 0 ? cacheSocket : undefined,
     prepare: (guest, deadline) => prepareGuest(guest, deadline.within(bootMs, "prepare a guest to be saved")),
     ...observer,
   });

@@ -12,37 +12,61 @@ const WIPE_BYTES = 512n << 20n;
 /** Nothing tells when the agent has let go of its last connection; cut off in the middle, a clone would do the rest. */
 const SETTLE_MS = 200;
 
+/** Times a restored guest rehearses alone: after that QEMU translates next to nothing any more. */
+const CLONE_ROUNDS = 2;
+
 /**
  * Rehearses the start of a pod in a guest that is to be saved, over connections that come and go: what runs for the first time
  * in a guest is slow, most of all under emulation, and a restored guest has run it before. What is left of it is nobody's.
  */
-export const prepareGuest: PrepareGuest = async ({ agentSocket, nicMac }, deadline) => {
-  const rehearse = (
-    mac: string,
-    hardwareMac: string,
-    more?: (agent: Agent) => Promise<void>,
-  ): Promise<void> =>
-    withAgent(agentSocket, deadline, async (agent) => {
-      const network = rehearsalNetwork(nicMac === undefined ? undefined : { mac, hardwareMac });
-      await agent.createSandbox(guestRequest(REHEARSAL, network, deadline.remainingMs()), deadline);
-      await agent.destroySandbox({ powerOff: false }, deadline);
-      await more?.(agent);
-    });
-  const own = nicMac ?? "";
-  for (let round = 0; round < ROUNDS.before; round += 1) await rehearse(REHEARSAL.mac, own);
-  const wipe = async (agent: Agent): Promise<void> => {
+export const prepareGuest: PrepareGuest = async (guest, deadline) => {
+  const own = guest.nicMac ?? "";
+  for (let round = 0; round < ROUNDS.before; round += 1) await rehearse(guest, REHEARSAL.mac, own, deadline);
+  await rehearse(guest, REHEARSAL.mac, own, deadline, async (agent) => {
     await agent.prepareTemplate({ wipeBytes: WIPE_BYTES }, deadline);
-  };
-  await rehearse(REHEARSAL.mac, own, wipe);
-  for (let round = 0; round < ROUNDS.after; round += 1) await rehearse(REHEARSAL.mac, own);
-  let moment: SameMoment | undefined;
+  });
+  for (let round = 0; round < ROUNDS.after; round += 1) await rehearse(guest, REHEARSAL.mac, own, deadline);
   // The NIC gets its own MAC back: by it the next pod will find it.
-  await rehearse(own, REHEARSAL.mac, async (agent) => {
+  return lastRound(guest, own, REHEARSAL.mac, deadline);
+};
+
+/** The same in a guest that was restored, for the emulator's sake. Its NIC does not stay. */
+export const rehearseClone: PrepareGuest = async (guest, deadline) => {
+  const own = guest.nicMac ?? "";
+  for (let round = 1; round < CLONE_ROUNDS; round += 1) await rehearse(guest, own, own, deadline);
+  return lastRound(guest, own, own, deadline);
+};
+
+type RehearsingGuest = Parameters<PrepareGuest>[0];
+
+async function lastRound(
+  guest: RehearsingGuest,
+  mac: string,
+  hardwareMac: string,
+  deadline: Deadline,
+): Promise<SameMoment> {
+  let moment: SameMoment | undefined;
+  await rehearse(guest, mac, hardwareMac, deadline, async (agent) => {
     moment = await sameMoment(agent, deadline);
   });
   await sleep(SETTLE_MS, undefined, { signal: deadline.signal });
   return moment ?? { guestNanoseconds: 0n, hostNanoseconds: 0n };
-};
+}
+
+function rehearse(
+  { agentSocket, nicMac }: RehearsingGuest,
+  mac: string,
+  hardwareMac: string,
+  deadline: Deadline,
+  more?: (agent: Agent) => Promise<void>,
+): Promise<void> {
+  return withAgent(agentSocket, deadline, async (agent) => {
+    const network = rehearsalNetwork(nicMac === undefined ? undefined : { mac, hardwareMac });
+    await agent.createSandbox(guestRequest(REHEARSAL, network, deadline.remainingMs()), deadline);
+    await agent.destroySandbox({ powerOff: false }, deadline);
+    await more?.(agent);
+  });
+}
 
 async function withAgent(
   agentSocket: string,

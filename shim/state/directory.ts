@@ -22,6 +22,7 @@ export interface SandboxPlace {
 /** Every sandbox that has a ledger, in order of namespace and id; other things may lie beside them. */
 export function listSandboxes(stateDir: string): SandboxPlace[] {
   return namesIn(stateDir)
+    .filter(isNamespace)
     .flatMap((namespace) =>
       namesIn(join(stateDir, namespace)).map((id) => ({
         namespace,
@@ -30,6 +31,11 @@ export function listSandboxes(stateDir: string): SandboxPlace[] {
       })),
     )
     .filter(({ directory }) => hasLedger(directory));
+}
+
+/** containerd's namespaces begin with a letter or digit; what does not is ours. */
+function isNamespace(name: string): boolean {
+  return !name.startsWith(".");
 }
 
 function namesIn(directory: string): string[] {

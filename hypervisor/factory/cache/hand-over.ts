@@ -1,0 +1,61 @@
+import type { Socket } from "node:net";
+import type { Deadline } from "../../../sys/deadline.ts";
+import { failpoint } from "../../../sys/failpoint.ts";
+import { closeAll, sendDescriptors } from "../../../sys/fdpass.ts";
+import type { Clone } from "./clone.ts";
+import { readLines } from "./line-reader.ts";
+import { decodeRequest, encodeLine, expectLine, TAKEN, YOURS } from "./message.ts";
+
+export interface Connection {
+  readonly socket: Socket;
+  /** The descriptor below `socket`. */
+  readonly fd: number;
+}
+
+/**
+ * The server's side of one hand-over. Until the shim says that the clone is in its ledger the clone is in ours; then ours
+ * forgets it, and only then the shim is told. Whatever fails in between, the clone goes: the shim that does not hear the
+ * last word removes it, too.
+ */
+export async function handOver(
+  { socket, fd }: Connection,
+  take: (key: string) => Clone | undefined,
+  deadline: Deadline,
+): Promise<"taken" | "none"> {
+  const lines = readLines(socket);
+  const request = decodeRequest(await lines.next(deadline));
+  const clone = take(request.take);
+  if (clone === undefined) {
+    socket.write(encodeLine({ none: "no clone of this kind is ready" }));
+    return "none";
+  }
+  try {
+    await failpoint("cache.offer");
+    offer(fd, clone);
+    await failpoint("cache.offer!");
+    expectLine(await lines.next(deadline), TAKEN);
+    await failpoint("cache.cede");
+    clone.cede();
+    await failpoint("cache.cede!");
+    socket.write(encodeLine(YOURS));
+    return "taken";
+  } catch (error) {
+    // Does nothing to one that is ceded.
+    await clone.remove();
+    throw error;
+  }
+}
+
+/** Our copies are closed once they are on their way: QEMU is alone, or the shim's. */
+function offer(fd: number, clone: Clone): void {
+  const { clone: offered, descriptors } = clone.offer();
+  const { monitor, console, stderr } = descriptors;
+  try {
+    const line = encodeLine({ clone: offered });
+    // The first thing said on this side: a socket's buffer holds it.
+    const sent = sendDescriptors(fd, line, [monitor, console, stderr]);
+    if (sent < line.length) throw new Error(`only ${sent} of ${line.length} bytes could be sent`);
+  } finally {
+    closeAll([monitor, console, stderr]);
+  }
+}
