@@ -1,0 +1,148 @@
+// Requires root, containerd, CNI plugins, QEMU and what the set-up puts below build/.
+// Pods that take a restored VM from `tapir factory serve`, and what becomes of them when it dies.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import test from "ava";
+import { askGuest } from "../../cli/management-client.ts";
+import { sandboxDirectory } from "../../shim/state/directory.ts";
+import { readTimeline } from "../../shim/state/timeline.ts";
+import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
+import { hasLedger, readLedger } from "../../sys/ledger.ts";
+import { type CacheServer, configureCache, startCacheServer } from "../harness/cache-server.ts";
+import { useNode } from "../harness/fixture.ts";
+import { readGuestState } from "../harness/guest-state.ts";
+import { BUILT } from "../harness/project.ts";
+
+const node = useNode(test);
+const SIZE = 2;
+/** How far a guest's clock may be from the host's. */
+const CLOCK_MS = 50;
+/** Of a process's CPU time, as in /proc/<pid>/stat. */
+const TICK_MS = 10;
+let server: CacheServer | undefined;
+
+const soon = (): Deadline => deadlineIn(60_000, "test the VM cache");
+const directoryOf = (id: string): string => sandboxDirectory(node().stateDirectory, "k8s.io", id);
+const home = (): string => join(node().stateDirectory, ".cache");
+
+/** The clones that a server's ledgers know of. */
+function clones(): string[] {
+  const names = readdirSync(node().stateDirectory).includes(".cache") ? readdirSync(home()) : [];
+  return names.filter((name) => hasLedger(join(home(), name)));
+}
+
+async function runp(name: string): Promise<{ id: string; way: "cache" | "restored" | "booted" }> {
+  const id = await node().crictl.runp(node().podConfig(name), "tapir", soon());
+  const steps = readTimeline(directoryOf(id)).steps.map((step) => step.name);
+  const way = steps.includes("load state") ? "restored" : steps.includes("hot-plug") ? "cache" : "booted";
+  return { id, way };
+}
+
+async function answers(id: string): Promise<void> {
+  const { addresses } = await node().crictl.inspectp(id, soon());
+  for (const address of addresses) await node().ping(address, soon());
+}
+
+async function cleanup(): Promise<string> {
+  const { stdout, stderr } = await node().run(
+    "env",
+    [`TAPIR_CONFIG=${node().directory}/configuration.toml`, join(BUILT.shim, "tapir"), "cleanup"],
+    soon(),
+  );
+  return stdout + stderr;
+}
+
+test.serial(
+  "three pods at once: two take a VM of the cache, one restores its own; the cache refills",
+  async (t) => {
+    configureCache(node(), SIZE);
+    server = startCacheServer(node());
+    await server.ready(SIZE, deadlineIn(120_000, "fill the cache"));
+    t.is(clones().length, SIZE);
+    const pods = await Promise.all(["one", "two", "three"].map(runp));
+    t.deepEqual(pods.map(({ way }) => way).sort(), ["cache", "cache", "restored"], server.log());
+    const views = [];
+    for (const { id } of pods) {
+      await t.notThrowsAsync(answers(id));
+      const { differences } = await readGuestState(
+        node().stateDirectory,
+        await node().crictl.inspectp(id, soon()),
+        soon(),
+      );
+      t.deepEqual(differences, []);
+      const before = Date.now();
+      const view = await askGuest(directoryOf(id));
+      const guestMs = Number(view.details.unixTimeNanoseconds / 1_000_000n);
+      t.true(Math.max(before - guestMs, guestMs - Date.now()) < CLOCK_MS, `clock: ${guestMs - before} ms`);
+      views.push(view.details);
+    }
+    for (const field of ["randomUuid", "machineId", "bootId", "hostname"] as const)
+      t.is(new Set(views.map((details) => details[field])).size, pods.length, field);
+    await server.ready(SIZE, soon());
+    t.is(clones().length, SIZE);
+  },
+);
+
+test.serial("what waits costs no processor time", async (t) => {
+  const cpu = (): number[] =>
+    clones().map((name) => {
+      const undo = readLedger(join(home(), name)).find((entry) => entry.undo.kind === "process")?.undo;
+      const pid = undo?.kind === "process" ? (undo.pid ?? 0) : 0;
+      const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1)?.split(" ") ?? [];
+      return TICK_MS * (Number(fields[11]) + Number(fields[12]));
+    });
+  const before = cpu();
+  await setTimeout(1000);
+  const after = cpu();
+  t.is(after.length, SIZE);
+  for (const [index, ms] of after.entries()) t.true(ms - (before[index] ?? 0) <= 2 * TICK_MS);
+});
+
+test.serial("a second server is refused and takes nothing from the first", async (t) => {
+  const second = startCacheServer(node());
+  await soon().race(second.ended);
+  t.regex(second.log(), /cannot serve the VM cache/);
+  t.is(clones().length, SIZE);
+});
+
+test.serial("kill -9 of the server: pods live on, new ones do without, the next one cleans up", async (t) => {
+  await server?.end("SIGKILL", soon());
+  const left = clones();
+  t.is(left.length, SIZE);
+  const old = await node().crictl.pods(soon());
+  t.is(old.length, 3);
+  for (const id of old) await t.notThrowsAsync(answers(id));
+  const pod = await runp("without");
+  t.is(pod.way, "restored");
+  await t.notThrowsAsync(answers(pod.id));
+  server = startCacheServer(node());
+  await server.ready(SIZE, soon());
+  t.deepEqual(
+    clones().filter((name) => left.includes(name)),
+    [],
+  );
+  for (const id of old) await t.notThrowsAsync(answers(id));
+  // Somebody else's child by now: its end is noticed all the same.
+  await node().removePods(soon());
+  t.is(await server.end("SIGTERM", soon()), 0, server.log());
+  t.deepEqual(clones(), []);
+  t.false(readdirSync(node().stateDirectory).includes("cache.sock"));
+});
+
+for (const point of ["cache.offer", "cache.offer!", "cache.cede", "cache.cede!"]) {
+  test.serial(`the server is killed at ${point}: the pod restores its own, nothing is left`, async (t) => {
+    configureCache(node(), 1);
+    server = startCacheServer(node(), { TAPIR_FAILPOINTS: `${point}=kill` });
+    await server.ready(1, soon());
+    const pod = await runp(`killed-${point.replace(/\W/g, "-")}`.replace(/-+$/, "-after"));
+    await soon().race(server.ended);
+    t.is(pod.way, "restored");
+    await t.notThrowsAsync(answers(pod.id));
+    t.notRegex(await cleanup(), /cannot/);
+    t.deepEqual(clones(), []);
+    await t.notThrowsAsync(answers(pod.id));
+    await node().removePods(soon());
+    // The inventory after the last test finds what else may be left: QEMU above all.
+  });
+}
