@@ -15,11 +15,9 @@ import type {
   UpdateRoutesRequest,
   UpdateRulesRequest,
 } from "../proto/gen/tapir/agent/v1/agent.ts";
-import { TapirError } from "../sys/error.ts";
 import { INTERFACE_SYSCTLS } from "../sys/interface-sysctl.ts";
-import { familyOfText, parseCidr, parseIp } from "../sys/netlink/address-text.ts";
 import { FR_ACT, RT_TABLE, RTN } from "../sys/netlink/records.ts";
-import { Code } from "../sys/status.ts";
+import { outside, refusal, refuseIp, refusePrefix, repeated, tooMany, when } from "./refusal.ts";
 
 /**
  * Every check of what the host sends, in one list. A host may be buggy, and what it passes on was written by
@@ -257,51 +255,4 @@ function refuseDns({ servers, searches, options }: DnsConfiguration): void {
 
 function refuseLinkTimeout(milliseconds: number): void {
   outside("link timeout in ms", milliseconds, { min: 0, max: LIMIT.linkTimeoutMilliseconds });
-}
-
-function refusePrefix(what: string, text: string, family: number): void {
-  const { bytes, prefixLength } = parsed(what, text, () => parseCidr(text));
-  when(!text.includes("/"), what, text, "it has no prefix length");
-  when(bytes.length !== (family === 4 ? 4 : 16), what, text, `it is not IPv${family}`);
-  when(hasHostBits(bytes, prefixLength), what, text, "it has bits behind its prefix");
-}
-
-function refuseIp(what: string, text: string): 4 | 6 {
-  parsed(what, text, () => parseIp(text));
-  return familyOfText(text);
-}
-
-function hasHostBits(bytes: Buffer, prefixLength: number): boolean {
-  return bytes.some((byte, at) => (byte & (0xff >> Math.min(8, Math.max(0, prefixLength - at * 8)))) !== 0);
-}
-
-function parsed<T>(what: string, text: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch {
-    throw refusal(what, text, "it is no address");
-  }
-}
-
-function repeated(what: string, names: readonly string[]): void {
-  const twice = names.find((name, at) => names.indexOf(name) !== at);
-  if (twice !== undefined) throw refusal(what, twice, "it is there twice");
-}
-
-function tooMany(what: string, list: readonly unknown[], limit: number): void {
-  when(list.length > limit, what, String(list.length), `at most ${limit}`);
-}
-
-function outside<N extends number | bigint>(what: string, value: N, range: { min: N; max: N }): void {
-  when(value < range.min || value > range.max, what, String(value), `${range.min} to ${range.max}`);
-}
-
-function when(wrong: boolean, what: string, value: string, cause: string): void {
-  if (wrong) throw refusal(what, value, cause);
-}
-
-function refusal(what: string, value: string, cause: string): TapirError {
-  // Quoted and cut: the value goes back to the host and into its log.
-  const object = `${what} ${JSON.stringify(value.slice(0, 64))}`;
-  return new TapirError({ code: Code.INVALID_ARGUMENT, operation: "accept", object, cause });
 }

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { reasonOf } from "../sys/error.ts";
+import { registerNetwork } from "./network/register.ts";
 
 /** `tapir`, the operator's command. Each verb is loaded when it is called. */
 const program = new Command("tapir").description("look after the pods that Tapir runs on this node");
@@ -35,6 +36,8 @@ program
   .action(async (id: string, options: { svg?: string; json?: boolean }) =>
     (await import("./timeline.ts")).showTimeline(id, options),
   );
+
+registerNetwork(program);
 
 program
   .command("cleanup")

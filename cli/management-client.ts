@@ -19,7 +19,8 @@ export interface GuestView {
   readonly neighbors: readonly Neighbor[];
 }
 
-const { methods, fullName } = ManagementDefinition;
+export const { methods } = ManagementDefinition;
+const { fullName } = ManagementDefinition;
 const TIMEOUT_MS = 20_000;
 
 /** Asks the guest of the sandbox in `directory` what it is and has, through its shim. */
@@ -42,7 +43,8 @@ export async function pingFromGuest(directory: string, address: string, timeoutM
   return (await connection.call(methods.ping, request)).roundTripMilliseconds;
 }
 
-interface Connection extends Disposable {
+/** Asks a pod's shim. */
+export interface ManagementConnection extends Disposable {
   call<Request, Response>(method: Method<Request, Response>, request: Request): Promise<Response>;
 }
 
@@ -52,7 +54,8 @@ interface Method<Request, Response> {
   readonly responseType: { decode(input: Uint8Array): Response };
 }
 
-async function connectManagement(directory: string): Promise<Connection> {
+/** Connects to the shim of the sandbox in `directory`. */
+export async function connectManagement(directory: string): Promise<ManagementConnection> {
   const path = managementSocket(directory);
   const client: Client = await connect(path, TIMEOUT_MS).catch((error: unknown) => {
     throw wrapError(error, {

@@ -55,12 +55,21 @@ export interface Vm {
   readonly exited: Promise<VmExit>;
   /** The last lines of the guest's console, for errors. */
   consoleTail(): string;
+  /** NICs that come and go while the guest runs, those it started with included. */
+  readonly nics: VmNics;
   /** Folders and disks that come and go while the guest runs. */
   readonly storage: VmStorage;
   /** Set when the guest did not boot but was restored from a template. */
   readonly restored?: RestoredGuest | undefined;
   /** Asks QEMU to quit, kills it when it does not by the deadline. Idempotent. */
   stop(deadline: Deadline): Promise<void>;
+}
+
+export interface VmNics {
+  /** Plugs a NIC in; the caller keeps its descriptors and may close them. Errors: RESOURCE_EXHAUSTED (no port), ALREADY_EXISTS. */
+  attach(nic: VmNic, deadline: Deadline): Promise<void>;
+  /** Resolves when the guest has let go and the descriptors are closed. A NIC that is not there is no error. */
+  detach(id: string, deadline: Deadline): Promise<void>;
 }
 
 /** Why QEMU ended. */

@@ -1,5 +1,8 @@
 import type { NicPlan } from "./nic-plan.ts";
 
+/** What a model makes of a planned NIC. */
+export type ConnectedNic = Omit<AttachedNic, "release">;
+
 /** A planned NIC whose host side stands: what the hypervisor gets. */
 export interface AttachedNic {
   readonly plan: NicPlan;
@@ -13,4 +16,6 @@ export interface AttachedNic {
    * it at the latest. Only the first call closes: the numbers may be other files' afterwards.
    */
   closeDescriptors(): void;
+  /** Undoes the host side: tap, filters, qdiscs. The hypervisor must have let go before. */
+  release(): Promise<void>;
 }

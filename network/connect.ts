@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import type { Deadline } from "../sys/deadline.ts";
 import { wrapError } from "../sys/error.ts";
 import type { Ledger } from "../sys/ledger.ts";
+import { scopeOf } from "../sys/ledger-scope.ts";
 import { openRoute } from "../sys/netlink/socket.ts";
 import type { AttachedNic } from "./attached-nic.ts";
 import type { DiscoveredNetwork } from "./discover.ts";
@@ -23,9 +24,10 @@ export async function connect(
   using socket = openRoute({ netns });
   const attached: AttachedNic[] = [];
   for (const plan of plans) {
-    const context = { netns, netnsInode, socket, ledger: how.ledger, vhostNet: how.vhostNet };
+    const { ledger, release } = scopeOf(how.ledger);
+    const context = { netns, netnsInode, socket, ledger, vhostNet: how.vhostNet };
     try {
-      attached.push(await how.model.connect(plan, context, deadline));
+      attached.push({ ...(await how.model.connect(plan, context, deadline)), release });
     } catch (error) {
       throw wrapError(error, { operation: "attach", object: `${plan.name} of netns ${basename(netns)}` });
     }

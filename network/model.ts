@@ -3,7 +3,7 @@ import { TapirError } from "../sys/error.ts";
 import type { Ledger } from "../sys/ledger.ts";
 import type { RouteSocket } from "../sys/netlink/socket.ts";
 import { Code } from "../sys/status.ts";
-import type { AttachedNic } from "./attached-nic.ts";
+import type { ConnectedNic } from "./attached-nic.ts";
 import type { ModelScope } from "./endpoint.ts";
 import { none } from "./models/none.ts";
 import { tcfilter } from "./models/tcfilter.ts";
@@ -22,7 +22,7 @@ export interface ConnectContext {
 /** A way to carry frames between a pod's link and its NIC in the guest. */
 export interface Model extends ModelScope {
   /** Has effects in the namespace, each in the ledger. */
-  connect(plan: NicPlan, context: ConnectContext, deadline: Deadline): Promise<AttachedNic>;
+  connect(plan: NicPlan, context: ConnectContext, deadline: Deadline): Promise<ConnectedNic>;
 }
 
 const models: readonly Model[] = [tcfilter, none];

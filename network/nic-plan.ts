@@ -8,6 +8,7 @@ export interface NicPlan {
   readonly id: string;
   /** Name in the guest: the link's. */
   readonly name: string;
+  /** MAC of the VM's NIC: the link's when it was plugged in. */
   readonly mac: string;
   readonly mtu: number;
   /** Queue pairs of the NIC, and descriptors of its tap. */
@@ -21,25 +22,37 @@ export interface NicPlan {
 /** More queues than this cost memory and interrupt vectors and bring nothing. */
 const MAXIMUM_QUEUES = 16;
 
-/** One NIC per link in use, in order of index; none when the model serves no link. Pure. */
+/**
+ * One NIC per link in use, in order of index; none when the model serves no link. A link that has its NIC already (`existing`)
+ * keeps it: id, MAC in the VM and queues are what they were. Pure.
+ */
 export function planNics(
   network: DiscoveredNetwork,
-  options: { readonly model: ModelScope; readonly vcpus: number },
+  options: { readonly model: ModelScope; readonly vcpus: number; readonly existing?: readonly NicPlan[] },
 ): NicPlan[] {
-  if (options.model.serves.length === 0) return [];
-  const queues = queuesFor(options.vcpus);
-  return endpointsOf(network, options.model).map(({ link }, position) => ({
-    id: `net${position}`,
-    name: link.name,
-    mac: link.mac,
-    mtu: link.mtu,
-    queues,
-    link,
-    tapName: `tap${position}_tapir`,
-  }));
+  const { model, vcpus, existing = [] } = options;
+  if (model.serves.length === 0) return [];
+  const queues = queuesFor(vcpus);
+  const taken = new Set(existing.map(({ id }) => id));
+  return endpointsOf(network, model).map(({ link }) => {
+    const seen = { name: link.name, mtu: link.mtu, link };
+    const known = existing.find((plan) => plan.link.index === link.index);
+    if (known !== undefined) return { ...known, ...seen };
+    const number = freeNumber(taken);
+    taken.add(nicId(number));
+    return { ...seen, id: nicId(number), mac: link.mac, queues, tapName: `tap${number}_tapir` };
+  });
 }
 
 /** Queue pairs of each NIC of a VM. */
 export function queuesFor(vcpus: number): number {
   return Math.max(1, Math.min(vcpus, MAXIMUM_QUEUES));
+}
+
+const nicId = (number: number): string => `net${number}`;
+
+function freeNumber(taken: ReadonlySet<string>): number {
+  let number = 0;
+  while (taken.has(nicId(number))) number += 1;
+  return number;
 }

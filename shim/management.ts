@@ -4,14 +4,19 @@ import { type Deadline, deadlineIn } from "../sys/deadline.ts";
 import { wrapError } from "../sys/error.ts";
 import type { Ledger } from "../sys/ledger.ts";
 import type { Agent } from "./agent-client.ts";
+import type { PodNetwork } from "./sandbox/network.ts";
 import { managementSocket } from "./state/directory.ts";
 import { statusOfError } from "./task/status.ts";
 import { createServer, type Handler } from "./ttrpc/server.ts";
 
 /** Serves the management API (proto/tapir/management/v1) of one pod until the ledger is unwound. */
-export async function serveManagement(agent: Agent, ledger: Ledger, requestTimeoutMs: number): Promise<void> {
+export async function serveManagement(
+  { agent, network }: { readonly agent: Agent; readonly network: PodNetwork },
+  ledger: Ledger,
+  requestTimeoutMs: number,
+): Promise<void> {
   const { methods, fullName } = ManagementDefinition;
-  /** Every method asks the guest; the guest's answer is the answer. */
+  /** Every method answers with what the guest says then. */
   const asks = <Request, Response>(
     method: Method<Request, Response>,
     ask: (request: Request, deadline: Deadline) => Promise<Response>,
@@ -30,6 +35,29 @@ export async function serveManagement(agent: Agent, ledger: Ledger, requestTimeo
         ...asks(methods.listRoutes, (_, deadline) => agent.listRoutes(deadline)),
         ...asks(methods.listRules, (_, deadline) => agent.listRules(deadline)),
         ...asks(methods.listNeighbors, (_, deadline) => agent.listNeighbors(deadline)),
+        ...asks(methods.addInterface, async (request, deadline) => {
+          await network.addInterface(request, deadline);
+          return agent.listInterfaces(deadline);
+        }),
+        ...asks(methods.removeInterface, async (request, deadline) => {
+          await network.removeInterface(request, deadline);
+          return agent.listInterfaces(deadline);
+        }),
+        ...asks(methods.updateInterface, async (request, deadline) => {
+          await network.updateInterface(request, deadline);
+          return agent.listInterfaces(deadline);
+        }),
+        ...asks(methods.updateRoutes, async ({ routes }, deadline) => {
+          await network.updateRoutes(routes, deadline);
+          return agent.listRoutes(deadline);
+        }),
+        ...asks(methods.addNeighbors, async ({ neighbors }, deadline) => {
+          await network.addNeighbors(neighbors, deadline);
+          return agent.listNeighbors(deadline);
+        }),
+        ...asks(methods.getNetworkDifference, async (_, deadline) => ({
+          lines: await network.difference(deadline),
+        })),
         ...asks(methods.ping, (request, deadline) => agent.ping(request, deadline)),
       },
     },

@@ -126,7 +126,11 @@ export const schema = {
     internetworking_model: choice({
       values: ["tcfilter", "none"],
       default: "tcfilter",
-      doc: "How a pod's network reaches its VM: tc redirects between veth and tap, or not at all.",
+      doc: "How a pod's network reaches its VM: tc redirects between its links and taps, or not at all.",
+    }),
+    monitor: boolean({
+      default: true,
+      doc: "Changes in the pod's network namespace reach its running VM: links, addresses, routes, rules, neighbours, MTU.",
     }),
   },
   runtime: {

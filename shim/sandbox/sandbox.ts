@@ -9,6 +9,7 @@ import { openPortForward, type PodPortForward } from "../port-forward/port-forwa
 import { sandboxDirectory } from "../state/directory.ts";
 import { startTimeline } from "../state/timeline.ts";
 import { createPodStorage, type PodStorage } from "../storage/pod-storage.ts";
+import { openPodNetwork, type PodNetwork } from "./network.ts";
 import type { Pod, PodContext, PodExit } from "./pod.ts";
 import { makePodCgroups } from "./pod-cgroup.ts";
 import { readSettings } from "./settings.ts";
@@ -23,6 +24,7 @@ export function openSandbox(context: PodContext): Pod {
   const { spec, log } = context;
   let ledger: Ledger | undefined;
   let vm: Vm | undefined;
+  let network: PodNetwork | undefined;
   let storage: PodStorage | undefined;
   let portForward: PodPortForward | undefined;
 
@@ -45,11 +47,14 @@ export function openSandbox(context: PodContext): Pod {
         const started = await startVm({ spec, settings, ledger, timeline, log, cgroups, deadline: limit });
         vm = started.vm;
         await configurePod(context, started.agent.containers, limit);
-        await serveManagement(started.agent, ledger, settings.timeoutMs(timeouts.requestTimeoutSeconds));
-        timeline.write(directory);
-        const { containers } = started.agent;
-        const createMs = settings.timeoutMs(runtime.createTimeoutSeconds);
         const requestMs = settings.timeoutMs(timeouts.requestTimeoutSeconds);
+        const { agent } = started;
+        network = openPodNetwork({ ...started, netns: spec.netns, settings, ledger, requestMs, log });
+        await serveManagement({ agent, network }, ledger, requestMs);
+        if (settings.configuration.network.monitor) network.follow();
+        timeline.write(directory);
+        const { containers } = agent;
+        const createMs = settings.timeoutMs(runtime.createTimeoutSeconds);
         const { virtiofsd, sharedFsCache } = settings.configuration.hypervisor.qemu;
         storage = createPodStorage({
           ...{ vm, containers, ledger, log, shareMs: createMs },
@@ -64,6 +69,7 @@ export function openSandbox(context: PodContext): Pod {
           guest: { containers, storage, ledger, limits: { createMs, requestMs } },
         };
       } catch (error) {
+        await network?.close();
         await ledger.unwind().catch((failure: unknown) => {
           log.error("cannot undo a failed start; the shim's delete tries again", { error: failure });
         });
@@ -76,11 +82,13 @@ export function openSandbox(context: PodContext): Pod {
       portForward?.begin();
     },
     async stop(deadline) {
+      await network?.close();
       await vm?.stop(deadline);
     },
     async close() {
       await storage?.close();
       await portForward?.close();
+      await network?.close();
       await ledger?.unwind();
     },
   };

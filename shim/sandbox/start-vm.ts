@@ -35,11 +35,15 @@ export interface PodVm {
   readonly agent: Agent;
 }
 
+export interface ConnectedVm extends PodVm {
+  readonly nics: readonly AttachedNic[];
+}
+
 /**
  * The way of one pod, from its netns to its configured guest; the netns and the VM side by side. Everything acquired on
  * it is in the ledger; nothing is acquired any more once this has settled.
  */
-export async function startVm(start: VmStart): Promise<PodVm> {
+export async function startVm(start: VmStart): Promise<ConnectedVm> {
   const giveUp = new AbortController();
   const { deadline } = start;
   // Ends with the caller's, and when one side gives up.
@@ -56,7 +60,7 @@ export async function startVm(start: VmStart): Promise<PodVm> {
     const [{ nics, network }, guest] = await Promise.all([connecting, starting]);
     const { vm, agent } = guest;
     await unlessEnded(vm, () => configureGuest({ ...start, ...guest, network: inGuest(network, nics, vm) }));
-    return { vm, agent };
+    return { vm, agent, nics };
   } catch (error) {
     giveUp.abort(error);
     await Promise.allSettled([connecting, starting]);

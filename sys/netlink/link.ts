@@ -30,6 +30,7 @@ const IFLA = {
   LINKINFO: 18,
   IFALIAS: 20,
   AF_SPEC: 26,
+  NET_NS_FD: 28,
   EXT_MASK: 29,
   LINK_NETNSID: 37,
 } as const;
@@ -48,6 +49,8 @@ export interface LinkChange {
   readonly txQueueLength?: number;
   readonly alias?: string;
   readonly up?: boolean;
+  /** Descriptor of the network namespace that it moves to. */
+  readonly netnsFd?: number;
   /** IFF_* to set to `value` where `mask` has a bit. */
   readonly flags?: { readonly value: number; readonly mask: number };
   /** "none": the kernel makes no IPv6 link-local address for the link. */
@@ -139,13 +142,14 @@ function kindOf(attributes: Attributes): string | undefined {
 }
 
 function changeAttributes(change: LinkChange): Buffer[] {
-  const { name, mac, mtu, txQueueLength, alias, addressGeneration } = change;
+  const { name, mac, mtu, txQueueLength, alias, addressGeneration, netnsFd } = change;
   const attributes: Buffer[] = [];
   if (mac !== undefined) attributes.push(attribute(IFLA.ADDRESS, parseMac(mac)));
   if (mtu !== undefined) attributes.push(attributeU32(IFLA.MTU, mtu));
   if (name !== undefined) attributes.push(attributeText(IFLA.IFNAME, name));
   if (txQueueLength !== undefined) attributes.push(attributeU32(IFLA.TXQLEN, txQueueLength));
   if (alias !== undefined) attributes.push(attributeText(IFLA.IFALIAS, alias));
+  if (netnsFd !== undefined) attributes.push(attributeU32(IFLA.NET_NS_FD, netnsFd));
   if (addressGeneration !== undefined) {
     const mode = attributeU8(IFLA_INET6_ADDR_GEN_MODE, addressGeneration === "none" ? 1 : 0);
     attributes.push(attributeNest(IFLA.AF_SPEC, attributeNest(AF_INET6, mode)));

@@ -5,7 +5,9 @@
 // source: tapir/management/v1/management.proto
 
 /* eslint-disable */
+import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
+  AddARPNeighborsRequest,
   GetGuestDetailsRequest,
   GetGuestDetailsResponse,
   ListInterfacesRequest,
@@ -18,15 +20,309 @@ import {
   ListRulesResponse,
   PingRequest,
   PingResponse,
+  UpdateRoutesRequest,
 } from "../../agent/v1/agent.ts";
 
 export const protobufPackage = "tapir.management.v1";
 
 export const protobufFileName = "tapir/management/v1/management.proto";
 
+export interface InterfacePrefix {
+  address: string;
+  prefixLength: number;
+}
+
+export interface ChangeInterfaceRequest {
+  /** Link on the host, when it has another name there: what a link that moves in is called so far. */
+  device: string;
+  name: string;
+  mac: string;
+  /** 0: as it is. */
+  mtu: number;
+  /** None: as they are. */
+  addresses: InterfacePrefix[];
+}
+
+export interface GetNetworkDifferenceRequest {
+}
+
+export interface GetNetworkDifferenceResponse {
+  lines: string[];
+}
+
+function createBaseInterfacePrefix(): InterfacePrefix {
+  return { address: "", prefixLength: 0 };
+}
+
+export const InterfacePrefix: MessageFns<InterfacePrefix> = {
+  encode(message: InterfacePrefix, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== "") {
+      writer.uint32(10).string(message.address);
+    }
+    if (message.prefixLength !== 0) {
+      writer.uint32(16).uint32(message.prefixLength);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InterfacePrefix {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInterfacePrefix();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.prefixLength = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<InterfacePrefix>): InterfacePrefix {
+    return InterfacePrefix.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<InterfacePrefix>): InterfacePrefix {
+    const message = createBaseInterfacePrefix();
+    message.address = object.address ?? "";
+    message.prefixLength = object.prefixLength ?? 0;
+    return message;
+  },
+};
+
+function createBaseChangeInterfaceRequest(): ChangeInterfaceRequest {
+  return { device: "", name: "", mac: "", mtu: 0, addresses: [] };
+}
+
+export const ChangeInterfaceRequest: MessageFns<ChangeInterfaceRequest> = {
+  encode(message: ChangeInterfaceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.device !== "") {
+      writer.uint32(10).string(message.device);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.mac !== "") {
+      writer.uint32(26).string(message.mac);
+    }
+    if (message.mtu !== 0) {
+      writer.uint32(32).uint32(message.mtu);
+    }
+    for (const v of message.addresses) {
+      InterfacePrefix.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangeInterfaceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangeInterfaceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.device = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.mac = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.mtu = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.addresses.push(InterfacePrefix.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ChangeInterfaceRequest>): ChangeInterfaceRequest {
+    return ChangeInterfaceRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChangeInterfaceRequest>): ChangeInterfaceRequest {
+    const message = createBaseChangeInterfaceRequest();
+    message.device = object.device ?? "";
+    message.name = object.name ?? "";
+    message.mac = object.mac ?? "";
+    message.mtu = object.mtu ?? 0;
+    message.addresses = object.addresses?.map((e) => InterfacePrefix.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseGetNetworkDifferenceRequest(): GetNetworkDifferenceRequest {
+  return {};
+}
+
+export const GetNetworkDifferenceRequest: MessageFns<GetNetworkDifferenceRequest> = {
+  encode(_: GetNetworkDifferenceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetNetworkDifferenceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetNetworkDifferenceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetNetworkDifferenceRequest>): GetNetworkDifferenceRequest {
+    return GetNetworkDifferenceRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<GetNetworkDifferenceRequest>): GetNetworkDifferenceRequest {
+    const message = createBaseGetNetworkDifferenceRequest();
+    return message;
+  },
+};
+
+function createBaseGetNetworkDifferenceResponse(): GetNetworkDifferenceResponse {
+  return { lines: [] };
+}
+
+export const GetNetworkDifferenceResponse: MessageFns<GetNetworkDifferenceResponse> = {
+  encode(message: GetNetworkDifferenceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.lines) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetNetworkDifferenceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetNetworkDifferenceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lines.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetNetworkDifferenceResponse>): GetNetworkDifferenceResponse {
+    return GetNetworkDifferenceResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetNetworkDifferenceResponse>): GetNetworkDifferenceResponse {
+    const message = createBaseGetNetworkDifferenceResponse();
+    message.lines = object.lines?.map((e) => e) || [];
+    return message;
+  },
+};
+
 /**
  * What a running pod's shim answers to operators, over ttrpc on `management.sock` in the sandbox's state
  * directory (0700, root). The guest is asked, not the shim's memory.
+ *
+ * What changes the network changes the pod's namespace, and brings the guest to what that says then: one truth.
  */
 export type ManagementDefinition = typeof ManagementDefinition;
 export const ManagementDefinition = {
@@ -73,6 +369,59 @@ export const ManagementDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Takes a link of the pod's namespace, or of the shim's own, into the pod; every field of it that is set is applied. */
+    addInterface: {
+      name: "AddInterface",
+      requestType: ChangeInterfaceRequest as typeof ChangeInterfaceRequest,
+      requestStream: false,
+      responseType: ListInterfacesResponse as typeof ListInterfacesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Takes a link, found by MAC or name, out of use: it stays in the namespace, down and without addresses. */
+    removeInterface: {
+      name: "RemoveInterface",
+      requestType: ChangeInterfaceRequest as typeof ChangeInterfaceRequest,
+      requestStream: false,
+      responseType: ListInterfacesResponse as typeof ListInterfacesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Changes a link, found by MAC or name. */
+    updateInterface: {
+      name: "UpdateInterface",
+      requestType: ChangeInterfaceRequest as typeof ChangeInterfaceRequest,
+      requestStream: false,
+      responseType: ListInterfacesResponse as typeof ListInterfacesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Brings the main table to these routes; what the kernel made stays. */
+    updateRoutes: {
+      name: "UpdateRoutes",
+      requestType: UpdateRoutesRequest as typeof UpdateRoutesRequest,
+      requestStream: false,
+      responseType: ListRoutesResponse as typeof ListRoutesResponse,
+      responseStream: false,
+      options: {},
+    },
+    addNeighbors: {
+      name: "AddNeighbors",
+      requestType: AddARPNeighborsRequest as typeof AddARPNeighborsRequest,
+      requestStream: false,
+      responseType: ListNeighborsResponse as typeof ListNeighborsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** The namespace beside the guest, a line for each difference; none when they are equal. */
+    getNetworkDifference: {
+      name: "GetNetworkDifference",
+      requestType: GetNetworkDifferenceRequest as typeof GetNetworkDifferenceRequest,
+      requestStream: false,
+      responseType: GetNetworkDifferenceResponse as typeof GetNetworkDifferenceResponse,
+      responseStream: false,
+      options: {},
+    },
     ping: {
       name: "Ping",
       requestType: PingRequest as typeof PingRequest,
@@ -83,3 +432,18 @@ export const ManagementDefinition = {
     },
   },
 } as const;
+
+type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
+
+export type DeepPartial<T> = T extends bigint ? string | number | bigint
+  : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>>
+  : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>>
+  : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
+  : Partial<T>;
+
+export interface MessageFns<T> {
+  encode(message: T, writer?: BinaryWriter): BinaryWriter;
+  decode(input: BinaryReader | Uint8Array, length?: number): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
+}

@@ -1,0 +1,115 @@
+import { readFileSync } from "node:fs";
+import type { Interface, Neighbor, Route } from "../../proto/gen/tapir/agent/v1/agent.ts";
+import { wrapError } from "../../sys/error.ts";
+import { connectManagement, type ManagementConnection, methods } from "../management-client.ts";
+import { findSandbox } from "../sandboxes.ts";
+import { table } from "../table.ts";
+import {
+  interfaceFromJson,
+  interfaceToJson,
+  neighborsFromJson,
+  neighborToJson,
+  routesFromJson,
+  routeToJson,
+} from "./kata-json.ts";
+
+export interface Output {
+  readonly json?: boolean;
+}
+
+export async function listInterfaces(pod: string, output: Output): Promise<void> {
+  showInterfaces(
+    await asked(pod, async (call) => (await call(methods.listInterfaces, {})).interfaces),
+    output,
+  );
+}
+
+export async function listRoutes(pod: string, output: Output): Promise<void> {
+  showRoutes(await asked(pod, async (call) => (await call(methods.listRoutes, {})).routes), output);
+}
+
+export async function listNeighbors(pod: string, output: Output): Promise<void> {
+  showNeighbors(await asked(pod, async (call) => (await call(methods.listNeighbors, {})).neighbors), output);
+}
+
+/** add-iface, update-iface, del-iface: prints the interfaces that the guest has then. */
+export async function changeInterface(
+  verb: "addInterface" | "updateInterface" | "removeInterface",
+  pod: string,
+  file: string,
+  output: Output,
+): Promise<void> {
+  const wish = interfaceFromJson(readJson(file));
+  showInterfaces(await asked(pod, async (call) => (await call(methods[verb], wish)).interfaces), output);
+}
+
+export async function updateRoutes(pod: string, file: string, output: Output): Promise<void> {
+  const routes = routesFromJson(readJson(file));
+  showRoutes(await asked(pod, async (call) => (await call(methods.updateRoutes, { routes })).routes), output);
+}
+
+export async function addNeighbors(pod: string, file: string, output: Output): Promise<void> {
+  const neighbors = neighborsFromJson(readJson(file));
+  const request = { neighbors, exactly: false };
+  showNeighbors(
+    await asked(pod, async (call) => (await call(methods.addNeighbors, request)).neighbors),
+    output,
+  );
+}
+
+/** Nothing when netns and guest are equal; else a line for each difference, and exit code 1. */
+export async function showDifference(pod: string): Promise<void> {
+  const lines = await asked(pod, async (call) => (await call(methods.getNetworkDifference, {})).lines);
+  process.stdout.write(lines.map((line) => `${line}\n`).join(""));
+  if (lines.length > 0) process.exitCode = 1;
+}
+
+async function asked<T>(pod: string, ask: (call: ManagementConnection["call"]) => Promise<T>): Promise<T> {
+  using connection = await connectManagement(findSandbox(pod).directory);
+  return await ask(connection.call);
+}
+
+/** "-" is the standard input. */
+function readJson(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file === "-" ? 0 : file, "utf8"));
+  } catch (error) {
+    throw wrapError(error, { operation: "read", object: file === "-" ? "the standard input" : file });
+  }
+}
+
+function showInterfaces(interfaces: readonly Interface[], output: Output): void {
+  const rows = interfaces.map(({ name, mac, mtu, up, addresses }) => [
+    name,
+    mac,
+    String(mtu),
+    up ? "up" : "down",
+    addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`).join(" "),
+  ]);
+  show(output, interfaces.map(interfaceToJson), ["INTERFACE", "MAC", "MTU", "STATE", "ADDRESSES"], rows);
+}
+
+function showRoutes(routes: readonly Route[], output: Output): void {
+  const rows = routes.map(({ destination, gateway, device, source, metric }) => [
+    destination,
+    gateway || "-",
+    device || "-",
+    source || "-",
+    String(metric),
+  ]);
+  show(output, routes.map(routeToJson), ["ROUTE", "VIA", "DEVICE", "SOURCE", "METRIC"], rows);
+}
+
+function showNeighbors(neighbors: readonly Neighbor[], output: Output): void {
+  const rows = neighbors.map(({ address, mac, device }) => [address, mac || "-", device]);
+  show(output, neighbors.map(neighborToJson), ["NEIGHBOUR", "MAC", "DEVICE"], rows);
+}
+
+function show(
+  { json }: Output,
+  values: readonly unknown[],
+  heads: readonly string[],
+  rows: readonly (readonly string[])[],
+): void {
+  process.stdout.write(json === true ? `${JSON.stringify(values, undefined, 2)}\n` : table(heads, rows));
+}
