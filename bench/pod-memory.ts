@@ -19,7 +19,7 @@ export function measurePods(node: BenchNode): PodsMemory {
   const all = listProcesses();
   const shims = all.filter(
     ({ argv }) =>
-      argv.some((word) => /containerd-shim-(tapir|runc)-v2$/.test(word)) &&
+      argv.some((word) => /containerd-shim-(tapir-v2\.cjs|runc-v2)$/.test(word)) &&
       argv.includes(node.containerd.socket),
   );
   const pss = (of: readonly RunningProcess[]): number =>

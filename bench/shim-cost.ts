@@ -11,9 +11,9 @@ const POD_MS = 120_000;
 
 /** What the shim's own processes cost in a pod's life, restored from a template. */
 export interface ShimCost {
-  /** Medians of CPU milliseconds: start, serve, delete, and an empty program of the same Node (`node`). */
+  /** Medians of CPU milliseconds: `start` with all that comes until the shim's end, `delete`, the launcher, and an empty program of the same Node (`node`). */
   readonly cpuMs: Readonly<Record<string, number>>;
-  /** CPU of start, serve and delete together, over that of the empty program. */
+  /** CPU of all but the empty program together, over that of the empty program. */
   readonly overNode: number;
   /** What was executed below the shim's `start`; undefined, with the reason, where it could not be watched. */
   readonly executed: readonly Executed[] | undefined;
@@ -43,14 +43,10 @@ export async function measureShimCost(rounds: number): Promise<ShimCost> {
     await live(`life-${round}`);
     for (const { command, cpuMs } of shim.take()) note(command, cpuMs);
   }
-  const cpuMs = Object.fromEntries([...found].map(([command, values]) => [command, median(values)]));
-  const {
-    start = Number.NaN,
-    serve = Number.NaN,
-    delete: undo = Number.NaN,
-    node: empty = Number.NaN,
-  } = cpuMs;
-  const cost = { cpuMs, overNode: (start + serve + undo) / empty };
+  const own = Object.fromEntries([...found].map(([command, values]) => [command, median(values)]));
+  const cpuMs = { ...own, launcher: await shim.launcher() };
+  const { node: empty = Number.NaN, ...parts } = cpuMs as Record<string, number>;
+  const cost = { cpuMs, overNode: Object.values(parts).reduce((sum, one) => sum + one, 0) / empty };
   try {
     const daemon = node.containerd.identity().pid;
     const executed = await traceShim(daemon, () => live("traced"), deadlineIn(POD_MS, "trace the shim"));

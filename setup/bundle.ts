@@ -22,16 +22,25 @@ export interface BundleOptions {
   readonly nodePath: string;
   /** Where the programs go, with everything they load. */
   readonly outDir: string;
+  /** Where they will be when they run, if that is somewhere else. */
+  readonly place?: string;
   /** Instead of shim/sandbox/sandbox.ts: tests put a pod without a VM into a real shim. */
   readonly sandboxModule?: string;
 }
 
-/** The program that must start fast, in one small script. */
-const SHIM = { name: "containerd-shim-tapir-v2", source: "shim/main.ts" } as const;
+/** What containerd executes, and the script that this makes Node run first. */
+const SHIM = {
+  name: "containerd-shim-tapir-v2",
+  launcher: "shim/launch.sh",
+  first: "containerd-shim-tapir-v2.cjs",
+} as const;
+/** The scripts behind it: as little as possible until containerd has its answer, then all that a pod needs. */
+const SCRIPTS: Readonly<Record<string, string>> = {
+  "main.cjs": "shim/main.ts",
+  "serve.cjs": "shim/serve.ts",
+};
 /** The operator's program: a first line, then its module. */
 const CLI = "tapir";
-/** Larger parts as modules, with chunks that are loaded when needed: name → source. */
-const MODULES: Readonly<Record<string, string>> = { serve: "shim/serve.ts", [CLI]: "cli/main.ts" };
 // What ES modules inside a CommonJS script expect to find.
 const CJS_BANNER = 'const tapirUrl = require("node:url").pathToFileURL(__filename).href;';
 /** Linux reads no more of a first line (BINPRM_BUF_SIZE). */
@@ -39,25 +48,19 @@ const MAX_SHEBANG_BYTES = 255;
 const WARM_MS = 30_000;
 
 /**
- * Bundles the shim (and the `tapir` command) as they run on a node. Chunks are named by their content and the old ones
- * stay, because a shim that runs may still have to load one. Returns false when everything was there already.
+ * Bundles the shim (and the `tapir` command) as they run on a node. A shim that runs has read its code: only the native
+ * libraries are loaded later. Returns false when everything was there already.
  */
 export async function bundleShim(options: BundleOptions): Promise<boolean> {
   const { outDir, nodePath } = options;
   const shebang = `#!${nodePath} --no-warnings\n`;
-  if (Buffer.byteLength(shebang) > MAX_SHEBANG_BYTES) {
-    throw new TapirError({
-      code: Code.INVALID_ARGUMENT,
-      operation: "bundle",
-      object: "the shim",
-      cause: `the path of Node, ${nodePath}, is too long for the first line of a program`,
-      hint: "work in a directory with a shorter path",
-    });
-  }
+  if (Buffer.byteLength(shebang) > MAX_SHEBANG_BYTES) throw tooLong(nodePath);
   const files: OutputFile[] = [
-    ...(await bundleModules(options)),
+    ...(await bundleCli(options)),
     { name: CLI, text: `${shebang}import(${JSON.stringify(`./${CLI}.mjs`)});\n`, program: true },
-    { name: SHIM.name, text: shebang + (await bundleProgram(options)), program: true },
+    ...(await Promise.all(Object.keys(SCRIPTS).map((name) => bundleScript(name, options)))),
+    { name: SHIM.first, text: FIRST, program: false },
+    { name: SHIM.name, text: launcher(options), program: true },
   ];
   const revision = revisionOf(files);
   const note = join(outDir, "revision");
@@ -72,17 +75,36 @@ export async function bundleShim(options: BundleOptions): Promise<boolean> {
   return true;
 }
 
-/** Compiles the server once, as it will run: 20 ms less for each pod's. */
+/** A cache that fails is no reason not to start. */
+const FIRST = `require("node:module").enableCompileCache({ directory: __dirname + "/cache", portable: true });
+require("./main.cjs");
+`;
+
+function launcher({ outDir, nodePath, place = outDir }: BundleOptions): string {
+  return readFileSync(join(PROJECT, SHIM.launcher), "utf8")
+    .replace("'@NODE@'", () => shellWord(nodePath))
+    .replace("'@PROGRAM@'", () => shellWord(join(place, SHIM.first)));
+}
+
+function shellWord(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function tooLong(nodePath: string): TapirError {
+  return new TapirError({
+    code: Code.INVALID_ARGUMENT,
+    operation: "bundle",
+    object: "the shim",
+    cause: `the path of Node, ${nodePath}, is too long for the first line of a program`,
+    hint: "work in a directory with a shorter path",
+  });
+}
+
+/** Compiles what a pod runs once, as it will run: 20 ms less for each. */
 function warm(outDir: string): Promise<void> {
-  const directory = JSON.stringify(realpathSync(outDir));
-  const script = `import { enableCompileCache, flushCompileCache } from "node:module";
-enableCompileCache({ directory: ${directory} + "/cache", portable: true });
-const { loadSandbox } = await import(${directory} + "/serve.mjs");
-await loadSandbox();
-flushCompileCache();`;
   return runLogged({
     command: process.execPath,
-    args: ["--input-type=module", "--eval", script],
+    args: ["--no-warnings", join(realpathSync(outDir), SHIM.first), "warm"],
     log: "shim-cache",
     deadline: deadlineIn(WARM_MS, "warm the compile cache"),
   });
@@ -94,58 +116,53 @@ interface OutputFile {
   readonly program: boolean;
 }
 
-/** CommonJS in one file: 5 to 10 ms less than modules in chunks, twice for every pod. */
-async function bundleProgram({ outDir }: BundleOptions): Promise<string> {
+/** CommonJS in one file: 5 to 10 ms less than modules in chunks; its parts run when they are imported. */
+async function bundleScript(name: string, { outDir, sandboxModule }: BundleOptions): Promise<OutputFile> {
   const files = await run("the shim", {
     ...common(outDir),
-    entryPoints: [SHIM.source],
+    entryPoints: [SCRIPTS[name] ?? name],
     format: "cjs",
+    // Node's own loader of modules is never woken up.
+    supported: { "dynamic-import": false },
     banner: { js: CJS_BANNER },
     define: { ...versionDefine(), "import.meta.dirname": "__dirname", "import.meta.url": "tapirUrl" },
-    plugins: [nativeModules(), modulesStayOutside()],
+    plugins: [nativeModules(), scriptsStayOutside(sandboxModule)],
   });
-  return files.map(({ text }) => text).join("");
+  return { name, text: files.map(({ text }) => text).join(""), program: false };
 }
 
-async function bundleModules({ outDir, sandboxModule }: BundleOptions): Promise<OutputFile[]> {
-  const files = await run("the shim's modules", {
+/** A script's code is not part of the one that loads it; a test's sandbox takes the place of the real one. */
+function scriptsStayOutside(sandboxModule: string | undefined): Plugin {
+  return {
+    name: "scripts stay outside",
+    setup(esbuild) {
+      esbuild.onResolve({ filter: /\.ts$/ }, ({ path, kind, resolveDir }) => {
+        const source = relative(PROJECT, join(resolveDir, path));
+        if (source === "shim/sandbox/sandbox.ts" && sandboxModule !== undefined)
+          return { path: sandboxModule };
+        const found = Object.entries(SCRIPTS).find(([, script]) => script === source);
+        return found === undefined || kind !== "dynamic-import"
+          ? undefined
+          : { path: `./${found[0]}`, external: true };
+      });
+    },
+  };
+}
+
+/** Modules in chunks, named by their content: what a verb needs is loaded when it is called. */
+async function bundleCli({ outDir }: BundleOptions): Promise<OutputFile[]> {
+  const files = await run("the command", {
     ...common(outDir),
-    entryPoints: MODULES,
+    entryPoints: { [CLI]: "cli/main.ts" },
     outExtension: { ".js": ".mjs" },
     chunkNames: "[name]-[hash]",
     splitting: true,
     format: "esm",
     define: versionDefine(),
     banner: { js: BANNER },
-    plugins: [
-      nativeModules(),
-      {
-        name: "sandbox module",
-        setup(esbuild) {
-          esbuild.onResolve({ filter: /\/sandbox\/sandbox\.ts$/ }, () =>
-            sandboxModule === undefined ? undefined : { path: sandboxModule },
-          );
-        },
-      },
-    ],
+    plugins: [nativeModules()],
   });
   return files.map((file) => ({ ...file, program: false }));
-}
-
-/** A module's code is not part of the program that loads it. */
-function modulesStayOutside(): Plugin {
-  return {
-    name: "modules stay outside",
-    setup(esbuild) {
-      esbuild.onResolve({ filter: /\.ts$/ }, ({ path, kind, resolveDir }) => {
-        const source = relative(PROJECT, join(resolveDir, path));
-        const found = Object.entries(MODULES).find(([, module]) => module === source);
-        return found === undefined || kind !== "dynamic-import"
-          ? undefined
-          : { path: `./${found[0]}.mjs`, external: true };
-      });
-    },
-  };
 }
 
 const common = (outdir: string) =>

@@ -23,7 +23,11 @@ async function install(root: string): Promise<void> {
   const node = join(place(PLACES.programs), "node");
   const shim = join(place(PLACES.programs), "shim");
   replace(node, (target) => copyFileSync(process.execPath, target));
-  await bundleShim({ nodePath: join(PLACES.programs, "node"), outDir: shim });
+  await bundleShim({
+    nodePath: join(PLACES.programs, "node"),
+    outDir: shim,
+    place: join(PLACES.programs, "shim"),
+  });
   for (const program of ["containerd-shim-tapir-v2", "tapir"]) {
     const link = join(PLACES.programs, "shim", program);
     replace(join(place(PLACES.links), program), (target) => symlinkSync(link, target));

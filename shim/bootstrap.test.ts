@@ -11,7 +11,6 @@ test("start, as containerd 1.6 to 2.x calls it", (t) => {
     address: "/run/c.sock",
     bundle: "",
     debug: true,
-    socket: "",
   });
 });
 

@@ -1,10 +1,10 @@
 /** What the shim binary was called to do. */
-export type Command = "start" | "delete" | "serve" | "version" | "info";
+export type Command = "start" | "delete" | "warm" | "version" | "info";
 
 /** One call of the binary, as containerd's flags say it. Absent texts are empty. */
 export interface Invocation {
   readonly command: Command;
-  /** Container id; of the sandbox for `serve`. */
+  /** Container id. */
   readonly id: string;
   readonly namespace: string;
   /** containerd's gRPC socket. */
@@ -12,11 +12,9 @@ export interface Invocation {
   /** Only `delete` names it; the working directory is the bundle otherwise. */
   readonly bundle: string;
   readonly debug: boolean;
-  /** Socket path that `start` made for `serve`. */
-  readonly socket: string;
 }
 
-const TEXT_FLAGS = ["namespace", "address", "publish-binary", "id", "bundle", "socket"] as const;
+const TEXT_FLAGS = ["namespace", "address", "publish-binary", "id", "bundle"] as const;
 const SWITCHES = ["debug", "v", "info"] as const;
 type TextFlag = (typeof TEXT_FLAGS)[number];
 type Switch = (typeof SWITCHES)[number];
@@ -51,14 +49,13 @@ export function parseArguments(argv: readonly string[]): Invocation {
     address: texts.address ?? "",
     bundle: texts.bundle ?? "",
     debug: switches.has("debug"),
-    socket: texts.socket ?? "",
   };
 }
 
 function commandOf(word: string | undefined, switches: ReadonlySet<Switch>): Command {
   if (switches.has("v")) return "version";
   if (switches.has("info")) return "info";
-  if (word === "start" || word === "delete" || word === "serve") return word;
+  if (word === "start" || word === "delete" || word === "warm") return word;
   const given = word === undefined ? "no command is given" : `command ${JSON.stringify(word)} is not known`;
   throw new Error(`${given}; containerd calls start or delete`);
 }

@@ -1,5 +1,4 @@
 import { writeSync } from "node:fs";
-import { DeleteResponse } from "../proto/gen/containerd/task/task.ts";
 import { type Deadline, deadlineIn } from "../sys/deadline.ts";
 import { reasonOf } from "../sys/error.ts";
 import { isAlive, type ProcessIdentity } from "../sys/identity.ts";
@@ -13,6 +12,7 @@ import {
   stateDirectoryFile,
   taskPidFile,
 } from "./bundle-files.ts";
+import { deleteResponse } from "./deleted.ts";
 import { type PodGroup, podGroup } from "./sandbox/group.ts";
 import { readOciSpec } from "./sandbox/oci.ts";
 import { pathOfAddress, remove } from "./socket.ts";
@@ -38,15 +38,7 @@ export async function deleteCommand(invocation: Invocation): Promise<void> {
   // The pod's shim may serve other containers: a container's end leaves it alone.
   if (groupOf(invocation.id, bundle)?.kind !== "container") await deleteSandbox(bundle, deadline);
   clearTimeout(alive);
-  const exit = exitOf(bundle);
-  writeSync(
-    1,
-    DeleteResponse.encode({
-      pid: exit.pid,
-      exitStatus: exit.status,
-      exitedAt: new Date(exit.exitedAtMs),
-    }).finish(),
-  );
+  writeSync(1, deleteResponse(exitOf(bundle)));
   process.exit(0);
 }
 

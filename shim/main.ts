@@ -1,9 +1,8 @@
-import { enableCompileCache } from "node:module";
 import { parseArguments } from "./bootstrap.ts";
 
 /**
- * `containerd-shim-tapir-v2`. Loads only what the command needs: containerd waits for `start` with every pod and for
- * `delete` at its end. Nothing but the answer may reach stdout or, for `start`, stderr.
+ * `containerd-shim-tapir-v2`, behind shim/launch.sh. Loads only what the command needs: containerd waits for `start`
+ * with every pod and for `delete` at its end. Nothing but the answer may reach stdout or, for `start`, stderr.
  */
 async function main(): Promise<void> {
   const invocation = parseArguments(process.argv.slice(2));
@@ -12,10 +11,8 @@ async function main(): Promise<void> {
       return (await import("./start.ts")).start(invocation);
     case "delete":
       return (await import("./delete.ts")).deleteCommand(invocation);
-    case "serve":
-      // Compiled code of the large part is shared by all pods; a cache that fails is no reason not to start.
-      enableCompileCache({ directory: `${import.meta.dirname}/cache`, portable: true });
-      return (await import("./serve.ts")).serve(invocation);
+    case "warm":
+      return (await import("./warm.ts")).warm();
     case "version":
       return (await import("./info.ts")).printVersion();
     case "info":

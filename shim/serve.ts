@@ -1,12 +1,12 @@
-import { createServer as createListener } from "node:net";
+import type { Socket } from "node:net";
 import { TaskDefinition } from "../proto/gen/containerd/task/task.ts";
-import type { Invocation } from "./bootstrap.ts";
-import { CALLED_AT, LISTEN_FD } from "./handover.ts";
+import { writeDeleted } from "./deleted.ts";
 import { version } from "./info.ts";
 import { openLog } from "./log.ts";
 import { lazyPod } from "./sandbox/lazy-pod.ts";
 import type { OpenPod } from "./sandbox/pod.ts";
 import { claim } from "./socket.ts";
+import type { Serving } from "./start.ts";
 import { openPublisher } from "./task/events.ts";
 import { handlersOf } from "./task/handlers.ts";
 import { taskService } from "./task/service.ts";
@@ -19,9 +19,9 @@ const IDLE_EXIT_MS = 30_000;
 /** containerd waits 3 s for the end of a shim that it told to shut down. */
 const FLUSH_MS = 2_000;
 
-/** The shim of one pod: serves containerd's Task API on the socket that `start` made. Returns when it is set up. */
-export async function serve(invocation: Invocation): Promise<void> {
-  const { id, namespace, socket, debug } = invocation;
+/** Serves containerd's Task API for one pod. Returns who takes the connections. */
+export function serve(serving: Serving): (connection: Socket) => void {
+  const { id, namespace, socket, debug, ttrpcAddress, bundle, server: listener } = serving;
   const log = openLog("log", { debug, fields: { id, namespace, pid: process.pid } });
   // One mistake in one call must not take the pod with it.
   process.on("uncaughtException", (error) =>
@@ -29,12 +29,12 @@ export async function serve(invocation: Invocation): Promise<void> {
   );
   process.on("unhandledRejection", (error) => log.error("unhandled rejection", { error }));
 
-  const publisher = openPublisher({ address: process.env.TTRPC_ADDRESS ?? "", namespace, log });
+  const publisher = openPublisher({ address: ttrpcAddress, namespace, log });
   const tasks = openTasks({
     namespace,
     publisher,
     log,
-    calledAtMs: Number(process.env[CALLED_AT]) || performance.timeOrigin,
+    calledAtMs: performance.timeOrigin,
     openPod: lazyPod(loadSandbox()),
   });
 
@@ -46,8 +46,10 @@ export async function serve(invocation: Invocation): Promise<void> {
     log.info("shim ends", { reason });
     await publisher.close(FLUSH_MS);
     listener.close();
-    await server.close();
     giveBackSocket();
+    // Before containerd sees the connection's end, and runs `delete`.
+    writeDeleted(bundle);
+    await server.close();
     process.exit(0);
   };
 
@@ -64,12 +66,10 @@ export async function serve(invocation: Invocation): Promise<void> {
   const idle = setTimeout(() => {
     if (!tasks.occupied && server.connections === 0) void end("nobody needs it");
   }, IDLE_EXIT_MS);
-  const listener = createListener((connection) => server.accept(connection));
   listener.on("error", (error) => {
     log.error("cannot listen", { error });
     void end("no socket");
   });
-  listener.listen({ fd: LISTEN_FD });
 
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(
@@ -83,6 +83,7 @@ export async function serve(invocation: Invocation): Promise<void> {
   }
   process.on("SIGHUP", () => undefined);
   log.info("shim serves", { socket, version, node: process.versions.node });
+  return (connection) => server.accept(connection);
 }
 
 /** Everything that only a pod needs: QEMU, netlink, gRPC and the C library. The bundler calls it to compile it once. */

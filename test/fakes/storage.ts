@@ -15,6 +15,7 @@ export function fakeStorage(ledger: Ledger): WorkloadStorage {
       const { release } = await ledger.acquire("fake.rootfs", { kind: "mount", target }, () => {
         for (const one of rootfs) mount({ source: one.source, target, type: one.type, ...parse(one) });
         // Shells want one.
+        mkdirSync(join(target, "dev"), { recursive: true });
         writeFileSync(join(target, "dev/null"), "");
       });
       return {

@@ -104,7 +104,7 @@ test("-v and -info", async (t) => {
 test("start answers with an address only, in a session of its own, with nothing of containerd's", async (t) => {
   const bundle = makeBundle("alone");
   const { stdout, stderr, exitCode } = await shim(bundle, "-id alone -debug start", {
-    env: { NODE_EXTRA_CA_CERTS: "/nonexistent", NODE_DEBUG_NOTHING: "1" },
+    env: { NODE_EXTRA_CA_CERTS: "/nonexistent", NODE_DEBUG: "nothing" },
   });
   t.is(exitCode, 0);
   t.is(stderr, "");

@@ -14,7 +14,7 @@ const CASE_MS = 60_000;
 const state = `/run/tapir-fake-${randomBytes(4).toString("hex")}`;
 const shimDirectory = await bundleFakeShim();
 const node = useNode(test, {
-  env: { PATH: `${shimDirectory}:${process.env.PATH}`, [FAKE_STATE]: state, NODE_NO_SUCH_THING: "1" },
+  env: { PATH: `${shimDirectory}:${process.env.PATH}`, [FAKE_STATE]: state, NODE_DEBUG: "nothing" },
 });
 test.after.always("clean up", () => {
   for (const path of [state, shimDirectory]) rmSync(path, { recursive: true, force: true });
