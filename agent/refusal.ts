@@ -16,11 +16,11 @@ export function refuseIp(what: string, text: string): 4 | 6 {
   return familyOfText(text);
 }
 
-export function hasHostBits(bytes: Buffer, prefixLength: number): boolean {
+function hasHostBits(bytes: Buffer, prefixLength: number): boolean {
   return bytes.some((byte, at) => (byte & (0xff >> Math.min(8, Math.max(0, prefixLength - at * 8)))) !== 0);
 }
 
-export function parsed<T>(what: string, text: string, parse: () => T): T {
+function parsed<T>(what: string, text: string, parse: () => T): T {
   try {
     return parse();
   } catch {
