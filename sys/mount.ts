@@ -49,6 +49,21 @@ export function unmount(target: string): void {
 }
 
 /**
+ * Detaches one layer of what is mounted on `target`, if there is one, in a thread of the pool: the last user of a file
+ * system may have to wait for its server.
+ */
+export function unmountWaiting(target: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    libc.umount2.async(target, MNT_DETACH, (error: Error | null, result: number) => {
+      const errno = errnoNumber.nameOf(koffi.errno());
+      if (error !== null) reject(error);
+      else if (result === 0 || errno === "EINVAL" || errno === "ENOENT") resolve();
+      else reject(systemError(errno, { operation: "unmount", object: target }));
+    });
+  });
+}
+
+/**
  * mount(2) in a thread of the pool: the server of a network or user-space file system may take its time to answer, or
  * never answer.
  */

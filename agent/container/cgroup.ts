@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import type { Deadline } from "../../sys/deadline.ts";
 import { errnoOf, wrapError } from "../../sys/error.ts";
 import { parseFlat } from "./flat-file.ts";
@@ -17,6 +17,8 @@ export interface Cgroup {
   pids(): number[];
   /** Resolves when its last process is gone. */
   emptied(deadline: Deadline): Promise<void>;
+  /** Takes it away with all below it; it must be empty. One that is not there is fine. */
+  remove(): void;
   /** Processes that the kernel killed for lack of memory so far. */
   oomKills(): bigint;
 }
@@ -46,6 +48,9 @@ export function cgroupOf(id: string): Cgroup {
         if (!isGone(error)) throw error;
       }
     },
+    remove: () => {
+      unlessGone(() => removeBelow(folder));
+    },
     oomKills: () =>
       unlessGone(() => parseFlat(readFileSync(`${folder}/memory.events`, "utf8")).get("oom_kill")) ?? 0n,
   };
@@ -55,6 +60,13 @@ function pidsBelow(folder: string): number[] {
   const own = readFileSync(`${folder}/cgroup.procs`, "latin1").split("\n").filter(Boolean).map(Number);
   const folders = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   return [...own, ...folders.flatMap(({ name }) => unlessGone(() => pidsBelow(`${folder}/${name}`)) ?? [])];
+}
+
+/** Its files are the kernel's: only folders are removed. */
+function removeBelow(folder: string): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true }))
+    if (entry.isDirectory()) removeBelow(`${folder}/${entry.name}`);
+  rmdirSync(folder);
 }
 
 function unlessGone<T>(work: () => T): T | undefined {

@@ -131,7 +131,6 @@ export function createContainers({ storages, pod, exits, events }: Parts): Conta
       container.happen({ kind: "remove" });
       container.cgroup.kill();
       if (init !== undefined) await deadline.race(init.exited);
-      await container.cgroup.emptied(deadline);
       container.oom?.[Symbol.dispose]();
       await clearContainer(id, storages, deadline);
       init?.io.close();

@@ -9,6 +9,7 @@ import { reasonOf } from "../../sys/error.ts";
 import { log } from "../log.ts";
 import type { Exits, ProcessExit } from "../process/exits.ts";
 import type { Storages } from "../storage/storages.ts";
+import { cgroupOf } from "./cgroup.ts";
 import type { Container } from "./container.ts";
 import { runCrun } from "./crun.ts";
 import { launch } from "./launch.ts";
@@ -122,8 +123,13 @@ async function undoCreate(id: string, workshop: Workshop): Promise<void> {
 
 /** Removes what crun and the agent keep of a container whose processes are gone or may be killed. Idempotent. */
 export async function clearContainer(id: string, storages: Storages, deadline: Deadline): Promise<void> {
+  const cgroup = cgroupOf(id);
+  cgroup.kill();
+  await cgroup.emptied(deadline);
   // With --force, one that crun does not know is fine.
   await runCrun(["delete", "--force", id], `container ${id}`, deadline);
-  storages.release(id);
+  // crun forgets one that it had not finished.
+  cgroup.remove();
+  await storages.release(id, deadline);
   rmSync(containerFolder(id), { recursive: true, force: true });
 }

@@ -67,9 +67,9 @@ export function createContainerService(exits: Exits): ContainersServer {
       if (storage !== undefined) await storages.add(storage, "", deadline);
       return {};
     }),
-    removeStorage: unary("remove storage", ({ storageId }) => {
+    removeStorage: unary("remove storage", async ({ storageId }, { deadline }) => {
       refuseId("storage id", storageId);
-      storages.remove(storageId);
+      await storages.remove(storageId, deadline);
       return {};
     }),
 

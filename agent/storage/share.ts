@@ -17,8 +17,8 @@ export async function mountShare(
       changed.resolve = resolve;
     });
     try {
-      // nosuid and nodev are set where a container says so.
-      const flags = MS.NODEV | (readOnly ? MS.RDONLY : 0);
+      // What else is forbidden, a container's own mounts and device rules say.
+      const flags = readOnly ? MS.RDONLY : 0;
       await deadline.race(mountWaiting({ source: tag, target, type: "virtiofs", flags }));
       return;
     } catch (error) {

@@ -1,9 +1,9 @@
 import { mkdirSync, rmdirSync } from "node:fs";
 import { type Overlay, Storage, type StoragePath } from "../../proto/gen/tapir/agent/v1/container.ts";
 import { checkBeneath, makeBeneath } from "../../sys/beneath.ts";
-import type { Deadline } from "../../sys/deadline.ts";
+import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { TapirError, wrapError } from "../../sys/error.ts";
-import { MS, mount, mountWaiting, unmount } from "../../sys/mount.ts";
+import { MS, mount, mountWaiting, unmountWaiting } from "../../sys/mount.ts";
 import { Code } from "../../sys/status.ts";
 import { STORAGES } from "../container/paths.ts";
 import { findDisk } from "./disk.ts";
@@ -17,12 +17,14 @@ export interface Storages {
   /** Makes it unless it is there already, the same. `user` is who asks: "" the host, else a container. */
   add(storage: Storage, user: string, deadline: Deadline): Promise<void>;
   /** Unmounts it; an unknown one is fine. Throws FAILED_PRECONDITION while somebody uses it. */
-  remove(id: string): void;
+  remove(id: string, deadline: Deadline): Promise<void>;
   /** Where it is in the guest; `user` uses it from now on. Throws when it is not there or leads astray. */
   resolve(path: StoragePath, user: string, deadline: Deadline): Promise<string>;
   /** Ends all use by `user` and removes what it had added. */
-  release(user: string): void;
+  release(user: string, deadline: Deadline): Promise<void>;
 }
+
+const UNDO_MS = 10_000;
 
 interface Entry {
   readonly definition: string;
@@ -41,6 +43,8 @@ interface Entry {
 
 export function createStorages(): Storages {
   const entries = new Map<string, Entry>();
+  /** Being unmounted: a new one of that id waits. */
+  const leaving = new Map<string, Promise<void>>();
 
   const get = (id: string): Entry => {
     const entry = entries.get(id);
@@ -52,12 +56,15 @@ export function createStorages(): Storages {
       cause: "there is none",
     });
   };
-  const take = (id: string): void => {
-    const entry = entries.get(id);
+  const take = async (id: string, deadline: Deadline): Promise<void> => {
+    const { mounted = [] } = entries.get(id) ?? {};
     entries.delete(id);
-    for (const target of entry?.mounted.toReversed() ?? []) {
-      unmount(target);
-      rmdirSync(target);
+    const gone = unmountAll(mounted.toReversed());
+    leaving.set(id, gone);
+    try {
+      await deadline.race(gone);
+    } finally {
+      leaving.delete(id);
     }
     for (const one of entries.values()) one.users.delete(overlayUser(id));
   };
@@ -79,6 +86,7 @@ export function createStorages(): Storages {
 
   return {
     async add(storage, user, deadline) {
+      await deadline.race(leaving.get(storage.id) ?? Promise.resolve());
       const definition = Buffer.from(Storage.encode(storage).finish()).toString("latin1");
       const there = entries.get(storage.id);
       if (there !== undefined) {
@@ -102,19 +110,19 @@ export function createStorages(): Storages {
       try {
         await made;
       } catch (error) {
-        take(storage.id);
+        await take(storage.id, deadlineIn(UNDO_MS, `remove storage ${storage.id}`));
         throw wrapError(error, { operation: "add", object: `storage ${storage.id}` });
       }
     },
-    remove(id) {
+    async remove(id, deadline) {
       const entry = entries.get(id);
       if (entry === undefined) return;
       const users = [...entry.users].filter((user) => user !== "");
       if (users.length > 0) throw inUse(id, users);
-      take(id);
+      await take(id, deadline);
     },
     resolve,
-    release(user) {
+    async release(user, deadline) {
       for (const entry of entries.values()) {
         entry.users.delete(user);
         if (entry.owner === user) entry.released = true;
@@ -125,7 +133,7 @@ export function createStorages(): Storages {
       for (;;) {
         const [id] = [...entries].find(isFree) ?? [];
         if (id === undefined) return;
-        take(id);
+        await take(id, deadline);
       }
     },
   };
@@ -178,6 +186,13 @@ async function mountOverlay(
   for (const folder of ["upper", "work"]) mkdirSync(`${changes}/${folder}`, { recursive: true });
   const data = `lowerdir=${lowers.join(":")},upperdir=${changes}/upper,workdir=${changes}/work`;
   await deadline.race(mountWaiting({ source: "overlay", target, type: "overlay", data }));
+}
+
+async function unmountAll(targets: readonly string[]): Promise<void> {
+  for (const target of targets) {
+    await unmountWaiting(target);
+    rmdirSync(target);
+  }
 }
 
 function makeTarget(name: string, mounted: string[]): string {

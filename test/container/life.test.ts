@@ -215,6 +215,8 @@ test.serial("limits hold, are changed, and are seen in the counters", async (t) 
 });
 
 test.serial("twelve containers at once, and a hundred processes in one", async (t) => {
+  // More than a hundred and ten runs of crun, each of them emulated.
+  t.timeout(300_000);
   const many = await Promise.all(Array.from({ length: 12 }, () => run(t, guest(), SLEEP)));
   const [first] = many;
   if (first === undefined) return t.fail();

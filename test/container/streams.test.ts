@@ -28,7 +28,7 @@ async function send(stream: StdioStream, bytes: Buffer, chunk = 128 << 10): Prom
 test.serial("what goes through cat comes back byte by byte, and the end comes through", async (t) => {
   const { id } = await run(t, guest(), SLEEP);
   const { running } = await exec(guest(), id, { args: ["cat"] }, INTERACTIVE);
-  const bytes = pattern(16 * MIB);
+  const bytes = pattern(8 * MIB);
   await send(running.stream, bytes);
   await running.ended;
   t.true(running.output.stdout.equals(bytes));
