@@ -1,8 +1,6 @@
 import { type CallOptions, type ClientUnaryCall, Metadata, type ServiceError } from "@grpc/grpc-js";
 import type { Deadline } from "../sys/deadline.ts";
-import { isErrnoName } from "../sys/errno.ts";
-import { TapirError } from "../sys/error.ts";
-import type { Code } from "../sys/status.ts";
+import { guestError } from "./guest-error.ts";
 
 type UnaryMethod<Request, Response> = (
   request: Request,
@@ -48,18 +46,5 @@ function call<Request, Response>(
     });
     if (signal.aborted) cancel();
     else signal.addEventListener("abort", cancel, { once: true });
-  });
-}
-
-/** What the guest said, with its own operation, object and errno when it sent them (agent/status.ts). */
-export function guestError(operation: string, error: ServiceError): TapirError {
-  const field = (name: string): string | undefined => error.metadata.get(`tapir-${name}`)[0]?.toString();
-  const errno = field("errno");
-  return new TapirError({
-    code: error.code as Code,
-    operation: field("operation") ?? operation,
-    object: field("object") === undefined ? "the guest" : `${field("object")} in the guest`,
-    cause: error.details,
-    ...(errno !== undefined && isErrnoName(errno) ? { errno } : {}),
   });
 }

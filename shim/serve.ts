@@ -86,10 +86,17 @@ export function serve(serving: Serving): (connection: Socket) => void {
   return (connection) => server.accept(connection);
 }
 
-/** Everything that only a pod needs: QEMU, netlink, gRPC and the C library. The bundler calls it to compile it once. */
+/** What a pod needs before its QEMU runs: netlink and the C library; gRPC comes after that. */
 export async function loadSandbox(): Promise<OpenPod> {
   const { adoptOrphans } = await import("../sys/orphans.ts");
   // Before the first child.
   adoptOrphans();
   return (await import("./sandbox/sandbox.ts")).openSandbox;
+}
+
+/** Everything a pod loads, for it to be compiled once. */
+export async function loadAll(): Promise<void> {
+  await loadSandbox();
+  await import("./agent-client.ts");
+  await import("./management.ts");
 }

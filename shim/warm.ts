@@ -4,6 +4,6 @@ import { flushCompileCache } from "node:module";
 export async function warm(): Promise<void> {
   await import("./start.ts");
   await import("./delete.ts");
-  await (await import("./serve.ts")).loadSandbox();
+  await (await import("./serve.ts")).loadAll();
   flushCompileCache();
 }

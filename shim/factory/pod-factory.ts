@@ -4,7 +4,6 @@ import type { Measure } from "../../hypervisor/factory/restore.ts";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
 import type { Configuration } from "../config/schema.ts";
 import { timeoutMs } from "../config/timeout.ts";
-import { prepareGuest } from "./prepare-guest.ts";
 
 /** Where pods' VMs come from, as the configuration wants it. */
 export function podFactory(
@@ -20,7 +19,10 @@ export function podFactory(
     memory,
     attach,
     cacheSocket: cacheSize > 0 ? cacheSocket : undefined,
-    prepare: (guest, deadline) => prepareGuest(guest, deadline.within(bootMs, "prepare a guest to be saved")),
+    async prepare(guest, deadline) {
+      const { prepareGuest } = await import("./prepare-guest.ts");
+      return prepareGuest(guest, deadline.within(bootMs, "prepare a guest to be saved"));
+    },
     ...observer,
   });
 }

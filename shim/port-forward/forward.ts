@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { ServiceError } from "@grpc/grpc-js";
 import type { PortForwardResponse } from "../../proto/gen/tapir/agent/v1/container.ts";
 import type { GuestContainers, PortForwardStream } from "../containers-client.ts";
-import { guestError } from "../guest-call.ts";
+import { guestError } from "../guest-error.ts";
 
 export interface ForwardTarget {
   readonly port: number;

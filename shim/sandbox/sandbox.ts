@@ -4,7 +4,6 @@ import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { type Ledger, openLedger } from "../../sys/ledger.ts";
 import { stateDirectoryFile } from "../bundle-files.ts";
 import type { GuestContainers } from "../containers-client.ts";
-import { serveManagement } from "../management.ts";
 import { openPortForward, type PodPortForward } from "../port-forward/port-forward.ts";
 import { sandboxDirectory } from "../state/directory.ts";
 import { startTimeline } from "../state/timeline.ts";
@@ -50,6 +49,7 @@ export function openSandbox(context: PodContext): Pod {
         const requestMs = settings.timeoutMs(timeouts.requestTimeoutSeconds);
         const { agent } = started;
         network = openPodNetwork({ ...started, netns: spec.netns, settings, ledger, requestMs, log });
+        const { serveManagement } = await import("../management.ts");
         await serveManagement({ agent, network }, ledger, requestMs);
         if (settings.configuration.network.monitor) network.follow();
         timeline.write(directory);

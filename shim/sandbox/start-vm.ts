@@ -8,7 +8,7 @@ import { modelNamed } from "../../network/model.ts";
 import { planNics } from "../../network/nic-plan.ts";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import type { Ledger } from "../../sys/ledger.ts";
-import { type Agent, connectAgent } from "../agent-client.ts";
+import type { Agent } from "../agent-client.ts";
 import type { Configuration } from "../config/schema.ts";
 import { podFactory } from "../factory/pod-factory.ts";
 import { vmPlan } from "../factory/vm-plan.ts";
@@ -102,7 +102,10 @@ async function startAnsweringGuest(
   deadline: Deadline,
 ): Promise<PodVm & { readonly runningMs: number }> {
   const { log, spec, settings } = start;
-  const vm = await startGuest(start, settings.configuration, nics, deadline);
+  const starting = startGuest(start, settings.configuration, nics, deadline);
+  // gRPC takes 25 ms to load: QEMU, which has been executed when the netns is connected, starts meanwhile.
+  const load = () => import("../agent-client.ts");
+  const [vm, { connectAgent }] = await Promise.all([starting, nics.then(load, load)]);
   const agent = connectAgent(vm.agentSocket);
   void vm.exited.then(() => agent[Symbol.dispose]());
   try {
