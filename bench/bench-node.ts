@@ -14,6 +14,7 @@ export const FACTORY = {
   hot: 'attach = "hot"',
   copy: 'memory = "copy"',
   cow: 'memory = "cow"',
+  cache: "cache_size = 1",
 } as const;
 
 /** A node whose configuration changes between pods. */
@@ -37,6 +38,7 @@ export async function startBenchNode(options: NodeOptions = {}): Promise<BenchNo
       `kernel_params = "sysctl.net.ipv4.ip_default_ttl=${GUEST_TTL}"`,
       "[factory]",
       `path = "${factory}"`,
+      `cache_socket = "${node.stateDirectory}/cache.sock"`,
       ...lines,
     ];
     writeFileSync(join(dropIns, "60-bench.toml"), `${text.join("\n")}\n`);

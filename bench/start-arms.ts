@@ -1,5 +1,6 @@
 import type { TimelineStep } from "../shim/state/timeline.ts";
 import { deadlineIn } from "../sys/deadline.ts";
+import { type CacheServer, startCacheServer } from "../test/harness/cache-server.ts";
 import { type BenchNode, FACTORY } from "./bench-node.ts";
 import type { Arm } from "./measure.ts";
 import { median } from "./median.ts";
@@ -13,12 +14,26 @@ export const WAYS = {
   cold: { runtime: "tapir", factory: [FACTORY.cold] },
   "template+warm": { runtime: "tapir", factory: [FACTORY.warm] },
   "template+hot": { runtime: "tapir", factory: [FACTORY.hot] },
+  "template+cow": { runtime: "tapir", factory: [FACTORY.warm, FACTORY.cow] },
+  cache: { runtime: "tapir", factory: [FACTORY.cache] },
 } as const satisfies Record<string, { runtime: "tapir" | "runc"; factory: readonly string[] }>;
 
 export type Way = keyof typeof WAYS;
 
+/** Starts what keeps a VM ready for the way `cache`; the pods of the other ways do not ask it. */
+export async function startCache(node: BenchNode): Promise<CacheServer> {
+  node.configure(...WAYS.cache.factory);
+  const server = startCacheServer(node);
+  await server.ready(1, deadlineIn(RUN_MS, "fill the cache"));
+  return server;
+}
+
 /** One arm for each way; `steps` collects what the shim says of each start. */
-export function startArms(node: BenchNode, steps: Map<Way, (readonly TimelineStep[])[]>): Arm[] {
+export function startArms(
+  node: BenchNode,
+  cache: CacheServer,
+  steps: Map<Way, (readonly TimelineStep[])[]>,
+): Arm[] {
   return (Object.keys(WAYS) as Way[]).map((way) => ({
     name: way,
     run: async (round) => {
@@ -29,6 +44,8 @@ export function startArms(node: BenchNode, steps: Map<Way, (readonly TimelineSte
       const pod = await startPod(node, runtime, name, deadline);
       steps.set(way, [...(steps.get(way) ?? []), pod.steps]);
       await removePod(node, pod.id, deadline);
+      // Refilling takes as much of the machine as a start.
+      if (way === "cache") await cache.ready(1, deadline);
       // Under runc the netns itself answers, long before the pod is there: the pod is up when runp returns.
       return { answeredMs: runtime === "runc" ? pod.runpMs : pod.answeredMs, runpMs: pod.runpMs };
     },

@@ -12,7 +12,7 @@ import { readRounds } from "./options.ts";
 import { writeResult } from "./results.ts";
 import { measureShimCost, type ShimCost } from "./shim-cost.ts";
 import { shimStartArms } from "./shim-start.ts";
-import { medianSteps, startArms, WAYS, type Way } from "./start-arms.ts";
+import { medianSteps, startArms, startCache, WAYS, type Way } from "./start-arms.ts";
 
 /**
  * `npm run bench:start [-- --rounds N]`: how long a pod takes until its guest answers on the pod's address, beside a bare
@@ -29,8 +29,13 @@ async function benchPods(): Promise<{ outcome: Outcome; steps: Map<Way, (readonl
   await using node = await startBenchNode();
   const steps = new Map<Way, (readonly TimelineStep[])[]>();
   using floor = await prepare(node);
-  const outcome = await interleave([floor, ...startArms(node, steps)], { rounds, budgetMs: BUDGET_MS });
-  return { outcome, steps };
+  const cache = await startCache(node);
+  try {
+    const arms = [floor, ...startArms(node, cache, steps)];
+    return { outcome: await interleave(arms, { rounds, budgetMs: BUDGET_MS }), steps };
+  } finally {
+    await cache.end("SIGTERM", deadlineIn(FIRST_MS, "end the cache"));
+  }
 }
 
 /** The first pods make what later ones find: chains of iptables, the template. */
@@ -88,6 +93,8 @@ function report({ outcome, start, steps, cost, instructions }: Findings): void {
     runp_template_over_floor: template / answered("floor"),
     runp_template_over_runc: template / answered("runc"),
     runp_hot_over_floor: answered("template+hot") / answered("floor"),
+    runp_cow_over_floor: answered("template+cow") / answered("floor"),
+    runp_cache_over_floor: answered("cache") / answered("floor"),
     runp_cold_over_runc: answered("cold") / answered("runc"),
     start_over_node: medianOf(start, "shim start", "startMs") / nodeMs,
     delete_over_node: medianOf(start, "shim start", "deleteMs") / nodeMs,
@@ -112,7 +119,7 @@ function report({ outcome, start, steps, cost, instructions }: Findings): void {
       Object.entries(ratios).map(([name, value]) => [name, value.toFixed(3).padStart(8)]),
     ),
   );
-  const processes = (cost.executed ?? []).slice(2);
+  const processes = (cost.executed ?? []).filter(({ programs }) => !programs.every(isShim));
   print(
     [
       `shim's CPU ms: ${numbers(cost.cpuMs, 0)}`,
@@ -152,6 +159,9 @@ function report({ outcome, start, steps, cost, instructions }: Findings): void {
 }
 
 const print = (text: string): void => void process.stdout.write(`\n${text}`);
+
+/** The launcher, the processes it forks, and its Node. */
+const isShim = (program: string): boolean => /containerd-shim-tapir-v2$|\/node$|setsid$/.test(program);
 
 function numbers(values: Readonly<Record<string, number>>, digits: number): string {
   return Object.entries(values)
