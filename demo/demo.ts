@@ -14,6 +14,7 @@ import { PROJECT } from "../test/harness/project.ts";
 import { settledDifference } from "../test/harness/settle.ts";
 import { forgetNode, keptNodes, rememberNode } from "./kept.ts";
 import { comparisonText, timelineText } from "./show.ts";
+import { compareStarts } from "./starts.ts";
 
 /**
  * `npm run demo`: the main job, end to end, on a private node. `--keep` leaves the pod up, `--stop` takes down what
@@ -76,6 +77,7 @@ async function show(node: TestNode, keep: boolean, deadline: Deadline): Promise<
     await node.crictl.rmp(id, deadline);
     return undefined;
   });
+  await compareStarts(node, deadline);
   await step("nothing is left", async () => {
     const settle = deadline.within(10_000, "settle");
     const left = await settledDifference(before, () => nodeInventory(node, settle), settle);
