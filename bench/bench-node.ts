@@ -50,5 +50,16 @@ export async function startBenchNode(options: NodeOptions = {}): Promise<BenchNo
     unmount(factory);
     for (const path of [factory, `${factory}.lock`]) rmSync(path, { recursive: true, force: true });
   };
+  disposeOnSignal(dispose);
   return { ...node, factory, configure, [Symbol.asyncDispose]: dispose };
+}
+
+/** Whoever loses patience finds the machine as it was. */
+function disposeOnSignal(dispose: () => Promise<void>): void {
+  const end = (code: number) => (): void =>
+    void dispose().then(
+      () => process.exit(code),
+      () => process.exit(code),
+    );
+  process.once("SIGINT", end(130)).once("SIGTERM", end(143));
 }

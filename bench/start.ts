@@ -38,16 +38,20 @@ async function benchPods(): Promise<{ outcome: Outcome; steps: Map<Way, (readonl
   }
 }
 
-/** The first pods make what later ones find: chains of iptables, the template. */
+/** The first pods make what later ones find: chains of iptables, templates. */
 async function prepare(node: BenchNode): Promise<ReturnType<typeof floorArm>> {
   const deadline = deadlineIn(FIRST_MS, "start the first pods");
   let arm: ReturnType<typeof floorArm> | undefined;
-  await step("first pods: one under runc, one that makes the template", async () => {
-    await node.crictl.runp(node.podConfig("first-runc"), "runc", deadline);
+  let names = 0;
+  await step("first pods: they make the template", async () => {
     node.configure(FACTORY.warm);
     await node.crictl.runp(node.podConfig("first"), "tapir", deadline);
     const second = await node.crictl.runp(node.podConfig("second"), "tapir", deadline);
     arm = floorArm(node.factory, second, node.directory);
+    for (const { runtime, factory } of Object.values(WAYS)) {
+      node.configure(...factory);
+      await node.crictl.runp(node.podConfig(`first-${names++}`), runtime, deadline);
+    }
     await node.removePods(deadline);
     return undefined;
   });
