@@ -72,6 +72,7 @@ has iptables || need iptables # the CNI bridge plugin's masquerading
 has setpriv || need util-linux
 has mkfs.erofs || need erofs-utils
 has depmod || need kmod
+has strace || need strace # bench:start counts the processes of a start with it
 [ -x /usr/lib/cni/bridge ] || [ -x /opt/cni/bin/bridge ] || [ -x /usr/libexec/cni/bridge ] ||
   need containernetworking-plugins
 [ -e /etc/ssl/certs/ca-certificates.crt ] || need ca-certificates
