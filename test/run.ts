@@ -1,7 +1,9 @@
 import { spawn } from "node:child_process";
+import { rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { renderReport, runChecks } from "../checks/check.ts";
 import { listSources } from "../checks/source.ts";
+import { BUILT } from "./harness/project.ts";
 import { type AvaRun, runAva } from "./runner/ava.ts";
 import type { AvaLine } from "./runner/ava-output.ts";
 import { type PhaseResult, renderSummary, seconds } from "./runner/report.ts";
@@ -61,7 +63,13 @@ async function integrationPhase(files: readonly string[]): Promise<PhaseResult> 
     if (line.kind === "passed") print(`  ✔ ${line.title}  ${seconds(line.durationMs)}`);
     if (line.kind === "failed") print(`  ✘ ${line.title}`);
   };
-  return avaPhase("integration", files, { options: ["--concurrency=1", "--timeout=5m"], onLine });
+  try {
+    return await avaPhase("integration", files, { options: ["--concurrency=1", "--timeout=5m"], onLine });
+  } finally {
+    // The template that all files shared.
+    for (const path of [BUILT.factory, `${BUILT.factory}.lock`])
+      rmSync(path, { recursive: true, force: true });
+  }
 }
 
 async function avaPhase(
