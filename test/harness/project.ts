@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { TapirError } from "../../sys/error.ts";
@@ -11,8 +12,8 @@ export const BUILT = {
   crictl: `${PROJECT}/build/bin/crictl`,
   shim: `${PROJECT}/build/shim`,
   guest: `${PROJECT}/build/guest`,
-  /** Made by the first pod of all tests, for all of them. */
-  factory: "/dev/shm/tapir-test-factory",
+  /** Made by the first pod of all tests, for all of them; another checkout's tests have another one. */
+  factory: `/dev/shm/tapir-test-${createHash("sha256").update(PROJECT).digest("hex").slice(0, 8)}`,
 } as const;
 
 /** `path` when it is there; else an error that names the set-up. */
