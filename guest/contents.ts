@@ -1,6 +1,13 @@
 /** Debian packages whose files go into the guest; what they depend on comes along. */
 export const KERNEL_META_PACKAGE = "linux-image-cloud-amd64";
-export const ROOT_PACKAGES = ["busybox-static", "crun", "libc6", "libgcc-s1", "libstdc++6"] as const;
+export const ROOT_PACKAGES = [
+  "busybox-static",
+  "catatonit",
+  "crun",
+  "libc6",
+  "libgcc-s1",
+  "libstdc++6",
+] as const;
 
 /** Folder of the agent in the guest. */
 export const AGENT_FOLDER = "usr/lib/tapir/agent";

@@ -31,7 +31,9 @@ export async function layOutRoot(tree: string, inputs: RootInputs): Promise<void
 
   put(tree, "usr/bin/busybox", readFileSync(join(debian, "bin/busybox")), 0o755);
   for (const path of APPLETS) link(tree, path, relative(dirname(path), "usr/bin/busybox"));
-  put(tree, "usr/bin/crun", readFileSync(join(debian, "usr/bin/crun")), 0o755);
+  for (const path of ["usr/bin/catatonit", "usr/bin/crun"]) {
+    put(tree, path, readFileSync(join(debian, path)), 0o755);
+  }
   put(tree, "usr/bin/node", trimElf(readFileSync(inputs.node)), 0o755);
   put(tree, `${AGENT_FOLDER}/main.mjs`, agent.script);
   for (const [name, path] of agent.natives) put(tree, `${AGENT_FOLDER}/${name}`, readFileSync(path));

@@ -18,10 +18,11 @@ export interface Pod {
 /** As container runtimes have it. */
 const USUAL_SHM_BYTES = 64n << 20n;
 /**
- * Process 1 of the shared PID namespace. It inherits its orphans, and `wait` reaps them: it waits for every child, and
- * its only own one sleeps for ever.
+ * Process 1 of the shared PID namespace: inherits its orphans and reaps them. It is one process without children, because
+ * everybody in the pod sees it: a shell with a sleep below it would be one `sleep` too many for who looks for theirs.
  */
-const HOLDER = ["sh", "-c", "while :; do sleep 2147483647 & wait; done"] as const;
+const HOLDER = "/usr/bin/catatonit";
+const PAUSE = "-P";
 
 export function createPod(): Pod {
   let shmBytes: bigint | undefined;
@@ -45,7 +46,7 @@ export function createPod(): Pod {
     sharedPids() {
       if (holder === undefined) {
         const child = inNewPidNamespace(() =>
-          spawn("/usr/bin/busybox", HOLDER, { stdio: "ignore", env: { PATH: "/usr/bin" }, cwd: "/" }),
+          spawn(HOLDER, [PAUSE], { stdio: "ignore", env: {}, cwd: "/" }),
         );
         // Only a kill from outside ends it; the next container to ask gets a new one.
         child.on("exit", () => {
