@@ -36,10 +36,11 @@ export async function guestInstructions(deadline: Deadline): Promise<Record<stri
       kernelParameters: [],
       nics: [],
     },
-    { agentSocket, imageBytes: statSync(image).size, qmpFd: nobody, consoleFd: nobody },
+    { imageBytes: statSync(image).size, agentFd: nobody, qmpFd: nobody, consoleFd: nobody },
   );
   const words = argv.map((word) => {
     if (/^socket,id=(qmp|console),/.test(word)) return word.replace("socket", "null").replace(/,fd=\d+/, "");
+    if (word.startsWith("socket,id=agent,")) return word.replace(/,fd=\d+/, `,path=${agentSocket}`);
     // One thread runs and counts; the guest's wall clock follows its own.
     return word.replace("thread=multi", "thread=single").replace("clock=host", "clock=vm");
   });

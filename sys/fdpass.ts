@@ -1,4 +1,4 @@
-import { closeSync, rmSync } from "node:fs";
+import { closeSync, fchmodSync, rmSync } from "node:fs";
 import { Socket } from "node:net";
 import koffi from "koffi";
 import { check, libc } from "./libc.ts";
@@ -76,6 +76,23 @@ export function listeningPair(path: string): { readonly listening: number; reado
     throw error;
   } finally {
     rmSync(path, { force: true });
+  }
+}
+
+/** A listening socket at `path`, for its owner only, in place of one that is there; close-on-exec, owned by the caller. */
+export function listeningSocket(path: string): number {
+  const fd = check(libc.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "create", "unix socket");
+  try {
+    // What is bound has the mode of the socket (unix(7)).
+    fchmodSync(fd, 0o600);
+    const address = socketAddress(path);
+    rmSync(path, { force: true });
+    check(libc.bind(fd, address, address.length), "bind", path);
+    check(libc.listen(fd, 1), "listen on", path);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
   }
 }
 

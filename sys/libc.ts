@@ -23,6 +23,10 @@ export const libc = {
   mount: lib.func(
     "int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)",
   ),
+  chdir: lib.func("int chdir(const char *path)"),
+  fchdir: lib.func("int fchdir(int fd)"),
+  chroot: lib.func("int chroot(const char *path)"),
+  pivotRoot: lib.func("int pivot_root(const char *newRoot, const char *putOld)"),
   umount2: lib.func("int umount2(const char *target, int flags)"),
   connect: lib.func("int connect(int fd, const void *address, unsigned int length)"),
   sendmsg: lib.func("long sendmsg(int fd, const void *message, int flags)"),

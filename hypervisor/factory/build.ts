@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, openSync, readFileSync } from "node:fs";
+import { closeSync, fchownSync, ftruncateSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Deadline } from "../../sys/deadline.ts";
 import { wrapError } from "../../sys/error.ts";
@@ -87,6 +87,8 @@ async function buildIn(
   using state = openFile(join(directory, STATE_FILE));
   await saveState(vm.qmp, state.fd, deadline);
   await vm.stop(deadline);
+  // While the guest ran it was its QEMU's.
+  fchownSync(memory.fd, 0, 0);
   punchZeroPages(memory.fd);
   const content = readFileSync(join(directory, STATE_FILE));
   return {

@@ -60,7 +60,5 @@ function commandLine(plan: VmPlan, imageBytes: number): string {
   const fds = new Array<number>(firstNic?.queues ?? 0).fill(0);
   const nic = { id: "warm", mac: WARM_MAC, tapFds: fds, vhostFds: firstNic?.vhost === true ? fds : [] };
   const spec = { ...plan, name: "template", directory: "/", nics: firstNic === undefined ? [] : [nic] };
-  return qemuArguments(spec, { agentSocket: "/agent.sock", qmpFd: 0, consoleFd: 0, imageBytes }).argv.join(
-    " ",
-  );
+  return qemuArguments(spec, { agentFd: 0, qmpFd: 0, consoleFd: 0, imageBytes }).argv.join(" ");
 }

@@ -21,7 +21,7 @@ const spec: VmSpec = {
   nics: [],
 };
 const context = {
-  agentSocket: "/run/tapir/pod1/agent.sock",
+  agentFd: 12,
   qmpFd: 20,
   consoleFd: 21,
   imageBytes: 142 * 1024 * 1024,
@@ -51,7 +51,7 @@ test("golden: one vCPU under TCG, the image by DAX, one NIC, one free port", (t)
       "random.trust_cpu=on no_timer_check tsc=reliable rcupdate.rcu_expedited=1",
     ...["-chardev", "socket,id=qmp,fd=3", "-mon", "chardev=qmp,mode=control"],
     ...["-chardev", "socket,id=console,fd=4,mux=on", "-serial", "chardev:console"],
-    ...["-chardev", "socket,id=agent,path=/run/tapir/pod1/agent.sock,server=on,wait=off"],
+    ...["-chardev", "socket,id=agent,fd=5,server=on,wait=off"],
     "-device",
     "virtio-serial-pci,id=serial,bus=pcie.0,addr=0x1,max_ports=4,disable-legacy=on,disable-modern=off",
     ...["-device", "virtconsole,id=console,bus=serial.0,nr=0,chardev=console"],
@@ -69,11 +69,11 @@ test("golden: one vCPU under TCG, the image by DAX, one NIC, one free port", (t)
     ...["-device", "pvpanic-pci,id=panic,bus=pcie.0,addr=0x4"],
     ...["-device", "pcie-root-port,id=rp0,bus=pcie.0,addr=0x5,chassis=1,slot=1,io-reserve=0"],
     ...["-device", "pcie-root-port,id=rp1,bus=pcie.0,addr=0x6,chassis=2,slot=2,io-reserve=0"],
-    ...["-netdev", "tap,id=eth0-net,fds=5"],
+    ...["-netdev", "tap,id=eth0-net,fds=6"],
     "-device",
     "virtio-net-pci,id=eth0,bus=rp0,addr=0x0,netdev=eth0-net,mac=02:00:00:00:00:01,romfile=,disable-legacy=on,disable-modern=off",
   ]);
-  t.deepEqual(inherit, [20, 21, 30]);
+  t.deepEqual(inherit, [20, 21, 12, 30]);
   t.deepEqual(topology.ports, [
     { name: "rp0", device: "eth0" },
     { name: "rp1", device: undefined },
@@ -91,10 +91,10 @@ test("KVM: the host's CPU, several vCPUs, queues with vhost, numbered as QEMU in
   t.deepEqual(valuesOf(argv, "-smp"), ["2,sockets=1,cores=2,threads=1"]);
   t.deepEqual(valuesOf(argv, "-rtc"), ["base=utc,clock=host,driftfix=slew"]);
   t.deepEqual(valuesOf(argv, "-netdev"), [
-    "tap,id=eth0-net,fds=5:6,vhost=on,vhostfds=7:8",
-    "tap,id=net1-net,fds=9:10,vhost=on,vhostfds=11:12",
+    "tap,id=eth0-net,fds=6:7,vhost=on,vhostfds=8:9",
+    "tap,id=net1-net,fds=10:11,vhost=on,vhostfds=12:13",
   ]);
-  t.deepEqual(inherit, [20, 21, 30, 31, 40, 41, 32, 33, 42, 43]);
+  t.deepEqual(inherit, [20, 21, 12, 30, 31, 40, 41, 32, 33, 42, 43]);
   t.regex(argv.at(-1) ?? "", /^virtio-net-pci,id=net1,bus=rp1,.*,romfile=,mq=on,vectors=6,/);
 });
 

@@ -17,8 +17,8 @@ import { createTopology, reservePort, type Topology } from "./topology.ts";
 
 /** What the command line needs besides the spec. */
 export interface ArgumentContext {
-  readonly agentSocket: string;
-  /** Our side of the fd table: which of this process's descriptors become QEMU's. */
+  /** Our side of the fd table: which of this process's descriptors become QEMU's. This one listens. */
+  readonly agentFd: number;
   readonly qmpFd: number;
   readonly consoleFd: number;
   readonly imageBytes: number;
@@ -68,7 +68,7 @@ export function qemuArguments(spec: VmSpec, context: ArgumentContext): QemuArgum
     // Two ports write to the console: the kernel's first words need a port without a driver.
     ...socketChardev("console", { fd: inherited(context.consoleFd), mux: true }),
     ...["-serial", "chardev:console"],
-    ...socketChardev("agent", { path: context.agentSocket, server: true, wait: false }),
+    ...socketChardev("agent", { fd: inherited(context.agentFd), server: true, wait: false }),
     ...devices(serialController(), consolePort("console"), agentPort("agent")),
     ...image(spec, context.imageBytes),
     ...["-object", "rng-builtin,id=rng"],

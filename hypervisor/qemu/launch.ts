@@ -3,9 +3,11 @@ import { existsSync } from "node:fs";
 import type { Socket } from "node:net";
 import { joinCgroups } from "../../sys/cgroup.ts";
 import { deadlineIn } from "../../sys/deadline.ts";
-import { wrapError } from "../../sys/error.ts";
+import { TapirError, wrapError } from "../../sys/error.ts";
 import { closeAll, socketOf, socketPair } from "../../sys/fdpass.ts";
+import { inPrivateRoot, type PrivateRoot } from "../../sys/private-root.ts";
 import { identify, PROCESS_TOKEN, type ProcessIdentity, waitForExit } from "../../sys/process.ts";
+import { Code } from "../../sys/status.ts";
 import { settledWithin } from "./settled-within.ts";
 import { createTail } from "./tail.ts";
 
@@ -30,10 +32,18 @@ export interface Stderr {
   close(): void;
 }
 
-/** What a process may do, and how it is bound to this one. */
+/** What a process sees and may do, and how it is bound to this one. */
 export interface Surroundings {
+  /** Uid and gid; not set: this process's. */
+  readonly user?: number;
+  /** Supplementary ones, for a process with a `user`. */
+  readonly groups?: readonly number[];
   /** No other capabilities; not set: this process's. */
   readonly capabilities?: readonly string[];
+  /** Soft and hard resource limits, by their names in prlimit(1). */
+  readonly limits?: Readonly<Record<string, number>>;
+  /** Not set: it sees what this process sees. */
+  readonly root?: PrivateRoot;
   /** Does not get SIGKILL when this process dies: another one is to have it. */
   readonly outlives?: boolean | undefined;
   /** Folders of the cgroups that it joins. */
@@ -51,12 +61,15 @@ const STDERR_TAIL_BYTES = 8 * 1024;
 const STDERR_END_MS = 200;
 /** Between the end of a process's stderr and its own. */
 const END_MS = 10_000;
-const SETPRIV_PATHS = ["/usr/bin/setpriv", "/bin/setpriv"];
+/** Of util-linux: each sets something and executes the next in its own place, so that no code of ours runs after fork. */
+const PRLIMIT = "/usr/bin/prlimit";
+const SETPRIV = "/usr/bin/setpriv";
 
 /**
- * Runs `binary` in a session of its own, with nothing in its environment but `token`, `inherit` as descriptors 3, 4, ...,
- * no way to gain privileges, no other than the `capabilities`, in the `cgroups`, and, unless it is to outlive this process,
- * SIGKILL when this process dies. Resolves once it was executed. Errors: what execve(2) says.
+ * Runs `binary` in a session of its own, in the `root`, with nothing in its environment but `token`, `inherit` as
+ * descriptors 3, 4, ..., no way to gain privileges, no other than the `capabilities`, in the `cgroups`, and, unless it is to
+ * outlive this process, SIGKILL when this process dies. Resolves once it was executed. Errors: FAILED_PRECONDITION without
+ * util-linux; what execve(2) says.
  */
 export async function launch(
   binary: string,
@@ -65,17 +78,20 @@ export async function launch(
   token: string,
   how: Surroundings = {},
 ): Promise<VmmProcess> {
-  const [file, ...rest] = [...confinement(how), binary, ...argv] as [string, ...string[]];
+  checkPrograms();
+  const [file, ...rest] = [...confined(how), binary, ...argv] as [string, ...string[]];
   const pipe = socketPair();
   const stderr = readStderr(pipe.ours);
-  try {
-    const child = spawn(file, rest, {
+  const execute = (): ChildProcess =>
+    spawn(file, rest, {
       // Away from signals to the shim's group; and stdout is not for QEMU: containerd may read ours.
       detached: true,
       stdio: ["ignore", "ignore", pipe.theirs, ...inherit],
       env: { [PROCESS_TOKEN]: token },
       cwd: "/",
     });
+  try {
+    const child = how.root === undefined ? execute() : inPrivateRoot(how.root, execute);
     const exited = watchExit(child, stderr);
     // Before it has touched its memory, which is counted where it was then.
     if (child.pid !== undefined) joinCgroups(child.pid, how.cgroups ?? []);
@@ -114,14 +130,38 @@ function spawned(child: ChildProcess): Promise<void> {
   });
 }
 
-/** setpriv(1) of util-linux sets all and executes QEMU in its own place. Without it the ledger alone ends QEMU. */
-function confinement({ capabilities, outlives = false }: Surroundings): string[] {
-  const setpriv = SETPRIV_PATHS.find((path) => existsSync(path));
-  if (setpriv === undefined) return [];
+/** The signal comes last of all: a change of the user clears it. */
+function confined({
+  limits = {},
+  user,
+  groups = [],
+  capabilities,
+  outlives = false,
+}: Surroundings): string[] {
   const kept = capabilities?.map((name) => `,+${name}`).join("");
-  const bounding = kept === undefined ? [] : ["--bounding-set", `-all${kept}`];
-  const death = outlives ? [] : ["--pdeathsig", "KILL"];
-  return [setpriv, ...death, "--no-new-privs", ...bounding, "--"];
+  const limited = Object.entries(limits).map(([name, value]) => `--${name}=${value}`);
+  return [
+    ...(limited.length === 0 ? [] : [PRLIMIT, ...limited]),
+    SETPRIV,
+    ...(user === undefined ? [] : [`--reuid=${user}`, `--regid=${user}`]),
+    ...(user === undefined ? [] : [groups.length === 0 ? "--clear-groups" : `--groups=${groups.join(",")}`]),
+    ...(kept === undefined ? [] : [`--bounding-set=-all${kept}`, "--inh-caps=-all"]),
+    "--no-new-privs",
+    ...(outlives ? [] : ["--pdeathsig=KILL"]),
+    "--",
+  ];
+}
+
+function checkPrograms(): void {
+  const missing = [PRLIMIT, SETPRIV].find((path) => !existsSync(path));
+  if (missing === undefined) return;
+  throw new TapirError({
+    code: Code.FAILED_PRECONDITION,
+    operation: "confine",
+    object: "a process",
+    cause: `${missing} is not there`,
+    hint: "install util-linux",
+  });
 }
 
 function readStderr(fd: number): Stderr {

@@ -3,70 +3,28 @@ import { spawn } from "node:child_process";
 import {
   closeSync,
   existsSync,
-  mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
 import { createConnection } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import test, { type ExecutionContext } from "ava";
+import test from "ava";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { codeOf } from "../../sys/error.ts";
-import { hasLedger, type Ledger, openLedger, readLedger, replayLedger } from "../../sys/ledger.ts";
+import { readLedger, replayLedger } from "../../sys/ledger.ts";
 import { findByToken, identify, isAlive, waitForExit } from "../../sys/process.ts";
 import { Code } from "../../sys/status.ts";
-import { type FakeKernel, fakeKernel } from "../../test/fakes/bzimage.ts";
-import type { VmSpec } from "../hypervisor.ts";
+import { prepareVm as prepare } from "../../test/fakes/vm.ts";
 import { qmpFailureOf } from "../qmp/failure.ts";
 import { launch } from "./launch.ts";
 import { createQemu } from "./qemu.ts";
 
-const QEMU = "/usr/bin/qemu-system-x86_64";
+const _QEMU = "/usr/bin/qemu-system-x86_64";
 const soon = (): Deadline => deadlineIn(20_000, "test");
-
-interface Bench {
-  readonly spec: VmSpec;
-  readonly ledger: Ledger;
-}
-
-/** A VM that could start: state directory, files, a ledger that unwinds when the test ends. */
-function prepare(t: ExecutionContext, guest: FakeKernel = { ends: "halt" }): Bench {
-  const directory = mkdtempSync(join(tmpdir(), "tapir-vm-"));
-  const [kernel, initramfs, image] = ["kernel", "initramfs", "image"].map((name) =>
-    join(directory, name),
-  ) as [string, string, string];
-  writeFileSync(kernel, fakeKernel(guest));
-  writeFileSync(initramfs, "initramfs");
-  writeFileSync(image, "");
-  truncateSync(image, 4 * 1024 * 1024);
-  const ledger = openLedger(join(directory, "state"));
-  t.teardown(async () => {
-    if (hasLedger(ledger.directory)) await ledger.unwind();
-    rmSync(directory, { recursive: true });
-  });
-  return {
-    ledger,
-    spec: {
-      name: "test",
-      directory: ledger.directory,
-      qemu: QEMU,
-      ...{ kernel, initramfs, image },
-      imageDriver: "virtio-pmem",
-      accelerator: "tcg",
-      vcpus: 1,
-      memoryMiB: 64,
-      rootPorts: 2,
-      kernelParameters: [],
-      nics: [],
-    },
-  };
-}
 
 test("starts, is heard, answers, stops, and leaves nothing", async (t) => {
   const { spec, ledger } = prepare(t, { says: "hello\r\n", ends: "halt" });

@@ -2,14 +2,16 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { Deadline } from "../../sys/deadline.ts";
 import { TapirError, wrapError } from "../../sys/error.ts";
-import { closeAll, socketOf, socketPair } from "../../sys/fdpass.ts";
+import { socketOf } from "../../sys/fdpass.ts";
 import type { ActContext, Ledger } from "../../sys/ledger.ts";
 import { Code } from "../../sys/status.ts";
 import type { VmSpec } from "../hypervisor.ts";
 import { type ArgumentContext, type QemuArguments, qemuArguments } from "./arguments.ts";
+import { admit, confinementOf, pickUser } from "./confinement.ts";
 import { recordConsole } from "./console.ts";
 import { checkFiles } from "./files.ts";
 import { launch } from "./launch.ts";
+import { openSockets } from "./sockets.ts";
 import { type QemuVm, type WatchedVm, watchVm } from "./vm.ts";
 
 /** sun_path of unix(7), without its final zero. */
@@ -42,7 +44,6 @@ async function start(
   const consoleLog = join(spec.directory, "console.log");
   checkSocketPath(agentSocket);
   await ledger.acquire("hypervisor.console", { kind: "file", path: consoleLog }, () => undefined);
-  // QEMU makes the socket.
   await ledger.acquire("hypervisor.socket", { kind: "file", path: agentSocket }, () => undefined);
   const token = randomUUID();
   const process = await ledger.acquire("hypervisor.spawn", { kind: "process", token }, (context) =>
@@ -64,26 +65,29 @@ interface Spawning {
 
 /** Monitor and console are socket pairs made before QEMU is: no path to wait for, and QEMU's death is their end. */
 async function spawnQemu(spawning: Spawning): Promise<WatchedVm> {
-  const { spec, token, context, deadline } = spawning;
-  const monitor = socketPair();
-  const console = socketPair();
+  const { spec, options, token, context, deadline } = spawning;
+  using sockets = openSockets(spawning.agentSocket);
+  const { monitor, console } = sockets;
   const transport = { socket: socketOf(monitor.ours), fd: monitor.ours };
   const recorded = recordConsole(socketOf(console.ours), spawning.consoleLog);
   try {
     const { argv, inherit, topology }: QemuArguments = qemuArguments(spec, {
-      ...spawning.options,
-      agentSocket: spawning.agentSocket,
+      ...options,
       imageBytes: spawning.imageBytes,
+      agentFd: sockets.agent,
       qmpFd: monitor.theirs,
       consoleFd: console.theirs,
     });
-    const { outlives } = spawning.options;
+    const user = pickUser();
+    if (options.memory !== undefined) admit(user, options.memory);
     const process = await launch(spec.qemu, argv, inherit, token, {
-      outlives,
+      ...confinementOf(spec, user),
+      outlives: options.outlives,
       cgroups: spec.cgroups,
-    }).finally(() => closeAll([monitor.theirs, console.theirs]));
+    });
+    sockets.closeTheirs();
     if (process.identity !== undefined) context.amend({ kind: "process", token, ...process.identity });
-    const sharedMemory = spawning.options.memory?.shared ?? true;
+    const sharedMemory = options.memory?.shared ?? true;
     const consoleFd = console.ours;
     const parts = {
       spec,

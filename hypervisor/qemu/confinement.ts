@@ -1,0 +1,60 @@
+import { randomInt } from "node:crypto";
+import { fchmodSync, fchownSync, realpathSync, statSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import type { VmSpec } from "../hypervisor.ts";
+import type { GuestMemory } from "./arguments.ts";
+import type { Surroundings } from "./launch.ts";
+
+/** Uids that nobody else hands out: above containers and dynamic users (systemd, docs/UIDS-GIDS.md), below 2^31. */
+const FIRST_USER = 1_879_048_192;
+const LAST_USER = 2_147_483_646;
+
+/** Where programs and what they load are; links of a merged /usr stay links. */
+const PROGRAMS = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache"];
+const DEVICES = ["/dev/null", "/dev/urandom"];
+const KVM = "/dev/kvm";
+
+/** No core dump: the guest's memory is in it. Enough threads for vCPUs and block I/O, enough files for queues of NICs. */
+const LIMITS = { core: 0, nproc: 512, nofile: 4096 } as const;
+
+/** A user for one VM: who breaks out of one guest can neither signal, trace nor read the QEMU of another. */
+export function pickUser(): number {
+  return randomInt(FIRST_USER, LAST_USER + 1);
+}
+
+/**
+ * Lets the user of a VM open its memory by the descriptor. Memory of its own becomes the user's. What it maps privately is the
+ * template's: QEMU opens that for writing, too (8.2 would not need to), so anybody may who has the descriptor; nobody gets
+ * to it by its path.
+ */
+export function admit(user: number, { fd, shared }: GuestMemory): void {
+  if (shared) fchownSync(fd, user, user);
+  else fchmodSync(fd, 0o666);
+}
+
+/**
+ * What QEMU gets of the node: a user of its own without any capability, a root with its program, its files and its devices,
+ * no network. Taps, disks, sockets, memory and saved state come as descriptors.
+ */
+export function confinementOf(spec: VmSpec, user: number): Surroundings {
+  const { qemu, kernel, initramfs, image, directory } = spec;
+  const kvm = spec.accelerator === "kvm";
+  return {
+    user,
+    groups: kvm ? [statSync(KVM).gid] : [],
+    capabilities: [],
+    limits: LIMITS,
+    root: {
+      mountPoint: directory,
+      visible: [...PROGRAMS, ...homeOf(qemu), kernel, initramfs, image],
+      devices: kvm ? [...DEVICES, KVM] : DEVICES,
+    },
+  };
+}
+
+/** A QEMU installed elsewhere has its libraries and firmware beside it: /opt/qemu for /opt/qemu/bin/qemu-system-x86_64. */
+function homeOf(binary: string): string[] {
+  const folder = dirname(realpathSync(binary));
+  if (folder.startsWith("/usr/")) return [];
+  return [...new Set([dirname(binary), basename(folder) === "bin" ? dirname(folder) : folder])];
+}
