@@ -62,6 +62,11 @@ function fakePort() {
       if (arrived[0] === "gone") arrived.shift();
       await notify();
     },
+    /** What it says overtakes the news that it is there. */
+    async hostSendsUnannounced(...chunks: Buffer[]) {
+      arrived.unshift(...chunks);
+      await notify();
+    },
     async hostSends(...chunks: Buffer[]) {
       arrived.push(...chunks);
       await notify();
@@ -118,6 +123,19 @@ test("each connection of the host gets a session of its own", async (t) => {
     await fake.hostGoes();
     t.true(sessions[round]?.closed);
   }
+});
+
+test("a host that speaks before it is known to be there keeps its session, until it is known and goes", async (t) => {
+  const fake = fakePort();
+  const { sessions } = serve(fake);
+  await fake.hostSendsUnannounced(hello);
+  t.is(sessions.length, 1);
+  t.false(sessions[0]?.closed);
+  await fake.hostConnects();
+  await fake.hostSends(data("more"));
+  t.true(sessions[0]?.received.endsWith("more"));
+  await fake.hostGoes();
+  t.true(sessions[0]?.closed);
 });
 
 test("a host that left and came back unseen gets a new session", async (t) => {

@@ -5,7 +5,7 @@ import { createSession, type Session } from "./session.ts";
 
 /** A byte channel to a host that comes and goes without the channel being closed. */
 export interface Port {
-  /** Bytes put into `buffer`; 0: no host is connected; -1: nothing to read now. */
+  /** Bytes put into `buffer`; 0: no host is connected, as far as the kernel has heard; -1: nothing to read now. */
   read(buffer: Buffer): number;
   /** Bytes taken; -1: no room now, or no host. */
   write(bytes: Buffer): number;
@@ -21,15 +21,16 @@ const READ_BYTES = 16 << 10;
  * Serves one HTTP/2 session after the other, for as long as the port lives: `accept` gets a fresh Duplex each
  * time a host begins to speak.
  *
- * A session ends when the host disconnects, or says goodbye (GOAWAY) and has its last answer. A guest that slept
- * (a template that was saved and restored, a loaded machine) can miss that the host went and came back; then the
- * new client's preface, at the start of a read and at a frame's end of the old session, tells. Nothing old
+ * A session ends when the host disconnects, or says goodbye (GOAWAY) and has its last answer. What a host says may
+ * come before the news that it is there (they have queues of their own): nobody can have gone who was not there yet.
+ * A guest that slept (a template that was saved and restored, a loaded machine) can miss that the host went and came
+ * back; then the new client's preface, at the start of a read and at a frame's end of the old session, tells. Nothing old
  * reaches a new one: bytes outside a session are dropped, and an ended session writes no more, not even the
  * goodbye that HTTP/2 would answer with: the next client would take it for its own.
  */
 export async function serveSessions(port: Port, accept: (stream: Duplex) => void): Promise<void> {
   const buffer = Buffer.alloc(READ_BYTES);
-  let current: { session: Session; calls: OpenCalls } | undefined;
+  let current: { session: Session; calls: OpenCalls; hostSeen: boolean } | undefined;
   let held = false;
   let roomWanted = false;
 
@@ -63,7 +64,7 @@ export async function serveSessions(port: Port, accept: (stream: Duplex) => void
         queueMicrotask(drain);
       },
     );
-    current = { session, calls };
+    current = { session, calls, hostSeen: false };
     accept(session.stream);
   };
 
@@ -77,11 +78,9 @@ export async function serveSessions(port: Port, accept: (stream: Duplex) => void
   const drain = (): void => {
     while (!held) {
       const count = port.read(buffer);
-      if (count === -1) return;
-      if (count === 0) {
-        finish();
-        return;
-      }
+      if (count === -1 && current !== undefined) current.hostSeen = true;
+      if (count === 0 && current?.hostSeen !== false) finish();
+      if (count < 1) return;
       const chunk = Buffer.from(buffer.subarray(0, count));
       if (startsWithPreface(chunk) && (current === undefined || current.calls.atBoundary)) {
         finish();
