@@ -45,9 +45,7 @@ export function createPod(): Pod {
     },
     sharedPids() {
       if (holder === undefined) {
-        const child = inNewPidNamespace(() =>
-          spawn(HOLDER, [PAUSE], { stdio: "ignore", env: {}, cwd: "/" }),
-        );
+        const child = inNewPidNamespace(() => spawn(HOLDER, [PAUSE], { stdio: "ignore", env: {}, cwd: "/" }));
         // Only a kill from outside ends it; the next container to ask gets a new one.
         child.on("exit", () => {
           holder = undefined;

@@ -229,7 +229,11 @@ test.serial("PID namespaces: of the container, of the pod, of another container"
   t.is(await shell(t, link, { linux: shared }), first);
   t.not(await shell(t, link), first);
   const others = "ps -o comm | grep -v -e COMMAND -e sh -e ps -e grep";
-  t.is(await shell(t, others, { linux: shared }), "catatonit", "nothing that a pod's processes could look for");
+  t.is(
+    await shell(t, others, { linux: shared }),
+    "catatonit",
+    "nothing that a pod's processes could look for",
+  );
   const target = await run(t, guest(), specOf(["sh", "-c", "sleep 1000"]));
   const { running } = await exec(guest(), target.id, { args: ["sh", "-c", link] });
   await running.ended;
