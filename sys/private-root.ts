@@ -97,7 +97,7 @@ function buildRoot(root: string, visible: readonly string[], devices: readonly s
     flags: MS.NOSUID | MS.NODEV,
     data: "mode=755,size=64k",
   });
-  for (const path of visible) show(root, path, MS.RDONLY | MS.NOSUID | MS.NODEV);
+  for (const path of outermost(visible)) show(root, path, MS.RDONLY | MS.NOSUID | MS.NODEV);
   for (const path of devices) show(root, path, MS.NOSUID | MS.NOEXEC);
   const proc = join(root, "proc");
   mkdirSync(proc);
@@ -109,6 +109,11 @@ function buildRoot(root: string, visible: readonly string[], devices: readonly s
     type: "",
     flags: MS.REMOUNT | MS.BIND | MS.RDONLY | MS.NOSUID | MS.NODEV,
   });
+}
+
+/** Without what is seen with a folder around it. */
+function outermost(paths: readonly string[]): string[] {
+  return [...new Set(paths)].filter((path) => !paths.some((other) => path.startsWith(`${other}/`)));
 }
 
 function show(root: string, path: string, flags: number): void {

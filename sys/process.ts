@@ -1,4 +1,5 @@
-import { closeSync, readdirSync } from "node:fs";
+import { closeSync, readdirSync, readlinkSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import type { Deadline } from "./deadline.ts";
 import { TapirError } from "./error.ts";
 import { identify, isAlive, type ProcessIdentity, readProc } from "./identity.ts";
@@ -14,12 +15,54 @@ export const PROCESS_TOKEN = "TAPIR_PROCESS_TOKEN";
 
 /** Processes whose environment carries `token` (their children included, unless they cleared it). */
 export function findByToken(token: string): ProcessIdentity[] {
-  const wanted = `${PROCESS_TOKEN}=${token}`;
+  return allProcesses().filter(({ pid }) => environmentOf(pid)?.includes(tokenVariable(token)));
+}
+
+/**
+ * The same, of a process that may be just executing something: between two programs its environment is empty
+ * (proc_pid_environ(5)), so whoever shows none is asked again.
+ */
+export async function searchByToken(token: string): Promise<ProcessIdentity[]> {
+  let found: ProcessIdentity[] = [];
+  let unclear = allProcesses();
+  for (let round = 0; round < EXECUTION_ROUNDS && unclear.length > 0; round += 1) {
+    if (round > 0) await setTimeout(EXECUTION_MS);
+    const seen = unclear.map((identity) => ({ identity, environment: environmentOf(identity.pid) }));
+    const own = seen.filter(({ environment }) => environment?.includes(tokenVariable(token)));
+    found = [...found, ...own.map(({ identity }) => identity)];
+    unclear = seen
+      .filter(({ identity, environment }) => environment?.length === 0 && runsProgram(identity.pid))
+      .map(({ identity }) => identity);
+  }
+  return found;
+}
+
+const EXECUTION_ROUNDS = 5;
+const EXECUTION_MS = 10;
+
+const tokenVariable = (token: string): string => `${PROCESS_TOKEN}=${token}`;
+
+function allProcesses(): ProcessIdentity[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => readProc(`/proc/${pid}/environ`)?.split("\0").includes(wanted))
     .map((pid) => identify(Number(pid)))
     .filter((identity) => identity !== undefined);
+}
+
+/** Undefined when it is gone. */
+function environmentOf(pid: number): string[] | undefined {
+  return readProc(`/proc/${pid}/environ`)
+    ?.split("\0")
+    .filter((variable) => variable !== "");
+}
+
+/** False for threads of the kernel and for what is gone. */
+function runsProgram(pid: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`) !== "";
+  } catch {
+    return false;
+  }
 }
 
 /** Sends SIGTERM to exactly this process, and SIGKILL when it has not ended by `gentle`. Idempotent. */

@@ -1,6 +1,6 @@
 /** Requires root and qemu-system-x86_64. */
-import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
-import { basename, dirname } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import test from "ava";
 import { deadlineIn } from "../../sys/deadline.ts";
 import { prepareVm } from "../../test/fakes/vm.ts";
@@ -75,9 +75,14 @@ test("each VM has another user; with KVM it may open that device and has its gro
   t.deepEqual(groups, []);
 });
 
-test("a QEMU installed elsewhere is seen with what lies around it", (t) => {
+test("a QEMU installed elsewhere is seen with what lies around its bin folder, a lone one alone", (t) => {
   const { spec } = prepareVm(t);
-  const visible = confinementOf({ ...spec, qemu: process.execPath }, 1).root?.visible ?? [];
-  const folder = dirname(process.execPath);
-  t.true(visible.includes(basename(folder) === "bin" ? dirname(folder) : folder));
+  const directory = dirname(spec.kernel);
+  const [lone, binary] = [join(directory, "qemu"), join(directory, "opt/bin/qemu")];
+  mkdirSync(dirname(binary), { recursive: true });
+  for (const path of [lone, binary]) writeFileSync(path, "");
+  const seen = (qemu: string): readonly string[] => confinementOf({ ...spec, qemu }, 1).root?.visible ?? [];
+  t.true(seen(binary).includes(join(directory, "opt")));
+  t.true(seen(lone).includes(lone));
+  t.false(seen(lone).includes(directory));
 });

@@ -55,6 +55,5 @@ export function confinementOf(spec: VmSpec, user: number): Surroundings {
 /** A QEMU installed elsewhere has its libraries and firmware beside it: /opt/qemu for /opt/qemu/bin/qemu-system-x86_64. */
 function homeOf(binary: string): string[] {
   const folder = dirname(realpathSync(binary));
-  if (folder.startsWith("/usr/")) return [];
-  return [...new Set([dirname(binary), basename(folder) === "bin" ? dirname(folder) : folder])];
+  return basename(folder) === "bin" ? [binary, dirname(folder)] : [binary, realpathSync(binary)];
 }

@@ -1,5 +1,5 @@
 import type { Deadline } from "../deadline.ts";
-import { findByToken, killProcess, type ProcessIdentity } from "../process.ts";
+import { killProcess, type ProcessIdentity, searchByToken } from "../process.ts";
 import type { Undo } from "./undo.ts";
 
 export async function undoProcess(
@@ -8,6 +8,6 @@ export async function undoProcess(
 ): Promise<void> {
   const { pid, startTime, token } = entry;
   const targets: ProcessIdentity[] =
-    pid === undefined || startTime === undefined ? findByToken(token) : [{ pid, startTime }];
+    pid === undefined || startTime === undefined ? await searchByToken(token) : [{ pid, startTime }];
   await Promise.all(targets.map((target) => killProcess(target, deadline)));
 }
