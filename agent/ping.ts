@@ -9,7 +9,8 @@ const BUSYBOX = "/usr/bin/busybox";
 /** Pings `address` until the first answer; milliseconds of its round trip. UNAVAILABLE when nobody answers in time. */
 export async function ping(address: string, timeoutMs: number, deadline: Deadline): Promise<number> {
   const seconds = Math.max(1, Math.ceil(Math.min(timeoutMs, deadline.remainingMs()) / 1000));
-  const args = ["ping", "-c", "1", "-w", String(seconds), address];
+  // busybox waits ten seconds for the last answer unless told otherwise, whatever -w says.
+  const args = ["ping", "-c", "1", "-w", String(seconds), "-W", String(seconds), address];
   const { promise, resolve } = Promise.withResolvers<string>();
   execFile(BUSYBOX, args, { signal: deadline.signal }, (_, stdout, stderr) => resolve(stdout + stderr));
   const output = await promise;

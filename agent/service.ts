@@ -9,6 +9,7 @@ import { listRules } from "../sys/netlink/rule.ts";
 import { guestDetails } from "./details.ts";
 import { log } from "./log.ts";
 import { applyNetwork } from "./network/apply.ts";
+import { listCounters } from "./network/counters.ts";
 import { applyInterfaces, listInterfaces } from "./network/interface.ts";
 import { addNeighbors, applyNeighbors, listNeighbors } from "./network/neighbor.ts";
 import { applyRoutes, listRoutes } from "./network/route.ts";
@@ -113,6 +114,9 @@ export function createService(guest: Guest): AgentServer {
     })),
     listNeighbors: unary("list neighbours", async (_, { deadline }) => ({
       neighbors: await listNeighbors(network, deadline),
+    })),
+    listCounters: unary("list counters", async (_, { deadline }) => ({
+      interfaces: await listCounters(network, deadline),
     })),
     ping: unary("ping", async (request, { deadline }) => {
       refusePing(request);

@@ -70,6 +70,17 @@ export interface VmNics {
   attach(nic: VmNic, deadline: Deadline): Promise<void>;
   /** Resolves when the guest has let go and the descriptors are closed. A NIC that is not there is no error. */
   detach(id: string, deadline: Deadline): Promise<void>;
+  /** How far the NIC's queues are, all pairs together; undefined when QEMU cannot tell, or does not see them (vhost-net). */
+  queueProgress(
+    nic: Pick<VmNic, "id" | "tapFds" | "vhostFds">,
+    deadline: Deadline,
+  ): Promise<QueueProgress | undefined>;
+}
+
+/** Buffers that came back to the guest, modulo 65536. */
+export interface QueueProgress {
+  readonly received: number;
+  readonly sent: number;
 }
 
 /** Why QEMU ended. */

@@ -21,6 +21,8 @@ export interface ConnectContext {
 
 /** A way to carry frames between a pod's link and its NIC in the guest. */
 export interface Model extends ModelScope {
+  /** Frames go between link and tap by tc filters. */
+  readonly redirects: boolean;
   /** Has effects in the namespace, each in the ledger. */
   connect(plan: NicPlan, context: ConnectContext, deadline: Deadline): Promise<ConnectedNic>;
 }

@@ -10,6 +10,7 @@ import {
   type DestroySandboxResponse,
   type GetGuestDetailsResponse,
   type GetVersionResponse,
+  type ListCountersResponse,
   type ListInterfacesResponse,
   type ListNeighborsResponse,
   type ListRoutesResponse,
@@ -50,6 +51,7 @@ export interface Agent extends Disposable {
   listRoutes(deadline: Deadline): Promise<ListRoutesResponse>;
   listRules(deadline: Deadline): Promise<ListRulesResponse>;
   listNeighbors(deadline: Deadline): Promise<ListNeighborsResponse>;
+  listCounters(deadline: Deadline): Promise<ListCountersResponse>;
   ping(request: PingRequest, deadline: Deadline): Promise<PingResponse>;
   /** Storage, containers and processes, over the same connection. */
   readonly containers: GuestContainers;
@@ -97,6 +99,7 @@ export function connectAgent(socketPath: string): Agent {
     listRoutes: (deadline) => unary("list routes of", client.listRoutes.bind(client), {}, deadline),
     listRules: (deadline) => unary("list rules of", client.listRules.bind(client), {}, deadline),
     listNeighbors: (deadline) => unary("list neighbours of", client.listNeighbors.bind(client), {}, deadline),
+    listCounters: (deadline) => unary("list counters of", client.listCounters.bind(client), {}, deadline),
     ping: (request, deadline) => unary("ping from", client.ping.bind(client), request, deadline),
     containers: containersOver(client.getChannel()),
     [Symbol.dispose]: () => client.close(),

@@ -5,9 +5,12 @@ import { wrapError } from "../sys/error.ts";
 import type { Ledger } from "../sys/ledger.ts";
 import type { Agent } from "./agent-client.ts";
 import type { PodNetwork } from "./sandbox/network.ts";
+import { traceMessage } from "./sandbox/trace-message.ts";
 import { managementSocket } from "./state/directory.ts";
 import { statusOfError } from "./task/status.ts";
 import { createServer, type Handler } from "./ttrpc/server.ts";
+
+const TRACE_WINDOW_MS = 1000;
 
 /** Serves the management API (proto/tapir/management/v1) of one pod until the ledger is unwound. */
 export async function serveManagement(
@@ -57,6 +60,9 @@ export async function serveManagement(
         }),
         ...asks(methods.getNetworkDifference, async (_, deadline) => ({
           lines: await network.difference(deadline),
+        })),
+        ...asks(methods.traceNetwork, async ({ windowMilliseconds }, deadline) => ({
+          paths: (await network.trace(windowMilliseconds || TRACE_WINDOW_MS, deadline)).map(traceMessage),
         })),
         ...asks(methods.ping, (request, deadline) => agent.ping(request, deadline)),
       },

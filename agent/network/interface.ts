@@ -74,7 +74,7 @@ export async function clearInterfaces(
   }
 }
 
-function isNic(link: Link): boolean {
+export function isNic(link: Link): boolean {
   return link.type === ETHERNET && (link.flags & IFF.LOOPBACK) === 0;
 }
 

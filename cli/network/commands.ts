@@ -64,7 +64,11 @@ export async function showDifference(pod: string): Promise<void> {
   if (lines.length > 0) process.exitCode = 1;
 }
 
-async function asked<T>(pod: string, ask: (call: ManagementConnection["call"]) => Promise<T>): Promise<T> {
+/** Asks the shim of the one pod whose id begins with `pod`. */
+export async function asked<T>(
+  pod: string,
+  ask: (call: ManagementConnection["call"]) => Promise<T>,
+): Promise<T> {
   using connection = await connectManagement(findSandbox(pod).directory);
   return await ask(connection.call);
 }

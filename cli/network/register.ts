@@ -49,6 +49,11 @@ export function registerNetwork(program: Command): void {
     .action(async (pod: string, path: string, output: Output) =>
       (await verbs()).addNeighbors(pod, path, output),
     );
+  verb("trace", "count packets at every hop between node and guest, and name the hop where they stop")
+    .option("--seconds <seconds>", "how long to count", "1")
+    .action(async (pod: string, output: Output & { readonly seconds: string }) =>
+      (await import("./trace.ts")).showTrace(pod, output),
+    );
   verb("diff", "show where the guest is not what the pod's netns says; nothing when they are equal").action(
     async (pod: string) => (await verbs()).showDifference(pod),
   );

@@ -3,7 +3,7 @@ import type { Deadline } from "../../sys/deadline.ts";
 import { wrapError } from "../../sys/error.ts";
 import type { ProcessIdentity } from "../../sys/identity.ts";
 import { duplicate } from "../../sys/unix-socket.ts";
-import type { Vm, VmExit, VmNic, VmSpec } from "../hypervisor.ts";
+import type { Vm, VmExit, VmNic, VmNics, VmSpec } from "../hypervisor.ts";
 import { connectQmp, type QmpClient, type QmpTransport, resumeQmp } from "../qmp/client.ts";
 import { isEvent } from "../qmp/events.ts";
 import type { GuestConsole } from "./console.ts";
@@ -12,13 +12,14 @@ import { createHotplug, type Hotplug } from "./hotplug.ts";
 import type { VmmProcess } from "./launch.ts";
 import { nicKind } from "./nic-kind.ts";
 import { createPorts } from "./ports.ts";
+import { queueProgress } from "./queue-progress.ts";
 import { settledWithin } from "./settled-within.ts";
 import { createStorage } from "./storage.ts";
 import type { Topology } from "./topology.ts";
 
 /** A VM as the rooms of `hypervisor/qemu` see it. */
 export interface QemuVm extends Vm {
-  readonly nics: Hotplug<VmNic>;
+  readonly nics: Hotplug<VmNic> & VmNics;
   readonly qmp: QmpClient;
   /** Lets go of it without ending it; this one is of no use any more. */
   cede(): CededVm;
@@ -109,7 +110,7 @@ export async function watchVm(parts: VmParts): Promise<WatchedVm> {
     agentSocket: join(spec.directory, "agent.sock"),
     exited,
     qmp,
-    nics: createHotplug(plugs, nicKind),
+    nics: { ...createHotplug(plugs, nicKind), queueProgress: (nic, limit) => queueProgress(qmp, nic, limit) },
     storage: createStorage({
       ...plugs,
       directory: spec.directory,

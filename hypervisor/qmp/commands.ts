@@ -34,6 +34,11 @@ export interface QmpCommands {
   device_add: { arguments: DeviceArguments; returns: unknown };
   /** Answers at once; the device is gone with DEVICE_DELETED. */
   device_del: { arguments: { id: string }; returns: unknown };
+  /** Since QEMU 7.2. */
+  "x-query-virtio-queue-status": {
+    arguments: { path: string; queue: number };
+    returns: { readonly "used-idx": number };
+  };
   "query-pci": { arguments: undefined; returns: readonly PciBus[] };
   "qom-list": {
     arguments: { path: string };

@@ -6,6 +6,7 @@ import type { Model } from "../model.ts";
 export const none: Model = {
   name: "none",
   serves: [],
+  redirects: false,
   async connect(plan) {
     throw new TapirError({
       code: Code.INTERNAL,

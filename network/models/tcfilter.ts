@@ -10,6 +10,7 @@ import { redirect } from "../redirect.ts";
 export const tcfilter: Model = {
   name: "tcfilter",
   serves: ["veth", "macvlan", "ipvlan", "bridge", "vlan", "vxlan", "dummy", "tap"],
+  redirects: true,
   async connect(plan, context, deadline) {
     const { link: tap, ...descriptors } = await openPodTap(plan, context, deadline);
     await ensureIngress(tap, context, deadline);

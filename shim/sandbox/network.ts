@@ -10,6 +10,7 @@ import { planGuest } from "../../network/guest-plan.ts";
 import { modelNamed } from "../../network/model.ts";
 import { type Monitor, monitorNetns } from "../../network/monitor.ts";
 import { type NicPlan, planNics } from "../../network/nic-plan.ts";
+import { probeAddresses } from "../../network/trace/probe.ts";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { TapirError } from "../../sys/error.ts";
 import type { Ledger } from "../../sys/ledger.ts";
@@ -20,6 +21,7 @@ import { Code } from "../../sys/status.ts";
 import type { Agent } from "../agent-client.ts";
 import type { Log } from "../log.ts";
 import type { Settings } from "./settings.ts";
+import { type TracedPath, traceNetwork } from "./trace-network.ts";
 
 /**
  * The network of a running pod. The namespace says what it is; every change is made there, and the guest and its NICs are
@@ -35,6 +37,8 @@ export interface PodNetwork {
   removeInterface(wish: LinkWish, deadline: Deadline): Promise<void>;
   updateRoutes(routes: readonly GuestRoute[], deadline: Deadline): Promise<void>;
   addNeighbors(neighbors: readonly GuestNeighbor[], deadline: Deadline): Promise<void>;
+  /** Where packets between the node and the guest stop: every hop of each NIC, counted twice. */
+  trace(windowMs: number, deadline: Deadline): Promise<TracedPath[]>;
   /** From now on every change of the namespace reaches the guest by itself. */
   follow(): void;
   /** Ends what runs and refuses the rest; the NICs are the ledger's. */
@@ -145,6 +149,15 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
         const wanted = planGuest(found, plan(found));
         const lasting = { ...wanted, neighbors: wanted.neighbors.filter(isPermanent) };
         return networkDifference(lasting, await readGuest(agent, deadline));
+      }),
+    trace: (windowMs, caller) =>
+      inTurn(caller, async (place, deadline) => {
+        const nics = [...attached.values()];
+        const probes = probeAddresses(
+          await discover(place, deadline),
+          nics.map((nic) => nic.plan),
+        );
+        return traceNetwork({ netns: place, model, nics, vm, agent, probes, windowMs }, deadline);
       }),
     addInterface: (wish, caller) => changing(caller, (place, deadline) => addLink(place, wish, deadline)),
     updateInterface: (wish, caller) =>

@@ -29,6 +29,7 @@ const IFLA = {
   OPERSTATE: 16,
   LINKINFO: 18,
   IFALIAS: 20,
+  STATS64: 23,
   AF_SPEC: 26,
   NET_NS_FD: 28,
   EXT_MASK: 29,
@@ -64,6 +65,34 @@ export async function listLinks(socket: RouteSocket, deadline: Deadline): Promis
   const replies = await socket.dump(request, deadline);
   const links = replies.map((reply) => decodeLink(reply.payload)).filter((link) => link !== undefined);
   return links.sort((a, b) => a.index - b.index);
+}
+
+/** What went through a link since it came to be. */
+export interface LinkCounters {
+  readonly receivedPackets: number;
+  readonly receivedDropped: number;
+  readonly sentPackets: number;
+  readonly sentDropped: number;
+}
+
+export interface CountedLink {
+  readonly link: Link;
+  readonly counters: LinkCounters;
+  /** What this namespace calls the one in which the lower or peer link lies (netnsIdOf); undefined: this one. */
+  readonly peerNetnsId: number | undefined;
+}
+
+/** As listLinks, with what each link counted. */
+export async function listCountedLinks(socket: RouteSocket, deadline: Deadline): Promise<CountedLink[]> {
+  const request = { type: RTM.GETLINK, payload: ifinfomsg(0), operation: "list", object: "links" };
+  const replies = await socket.dump(request, deadline);
+  return replies.flatMap(({ payload }) => {
+    const link = decodeLink(payload);
+    if (link === undefined) return [];
+    const attributes = decodeAttributes(payload, IFINFOMSG);
+    const peerNetnsId = u32Of(attributes.get(IFLA.LINK_NETNSID));
+    return [{ link, counters: decodeCounters(attributes.get(IFLA.STATS64)), peerNetnsId }];
+  });
 }
 
 /** One link by index or by name; undefined when there is none. */
@@ -133,6 +162,20 @@ export function decodeLink(payload: Buffer): Link | undefined {
     masterIndex: u32Of(attributes.get(IFLA.MASTER)) ?? 0,
     operationalState: u8Of(attributes.get(IFLA.OPERSTATE)) ?? 0,
     alias: textOf(attributes.get(IFLA.IFALIAS)) ?? "",
+  };
+}
+
+/** struct rtnl_link_stats64 (linux/if_link.h): packets, bytes, errors, dropped, each received and then sent. */
+function decodeCounters(statistics: Buffer | undefined): LinkCounters {
+  const field = (at: number): number =>
+    statistics !== undefined && statistics.length >= 8 * (at + 1)
+      ? Number(statistics.readBigUInt64LE(8 * at))
+      : 0;
+  return {
+    receivedPackets: field(0),
+    sentPackets: field(1),
+    receivedDropped: field(6),
+    sentDropped: field(7),
   };
 }
 

@@ -45,6 +45,7 @@ export const RTM = {
   NEWTFILTER: 44,
   DELTFILTER: 45,
   GETTFILTER: 46,
+  GETNSID: 90,
 } as const;
 
 const HEADER = 16;

@@ -35,6 +35,8 @@ export interface Filter {
   readonly handle: number;
   /** The link a mirred egress redirect leads to: 0 when that link is gone, undefined when the filter does something else. */
   readonly redirectsTo: number | undefined;
+  /** Frames that its redirect took so far; undefined when it has none or the kernel does not say. */
+  readonly packets?: number | undefined;
 }
 
 /** The qdiscs of every link of the namespace. */
@@ -147,13 +149,15 @@ function decodeFilter(payload: Buffer): Filter {
   const attributes = decodeAttributes(payload, TCMSG);
   const kind = textOf(attributes.get(TCA.KIND)) ?? "";
   const options = attributes.get(TCA.OPTIONS);
+  const redirect = kind === "u32" && options !== undefined ? decodeRedirect(options) : undefined;
   return {
     index: payload.readInt32LE(4),
     handle: payload.readUInt32LE(8),
     protocol: payload.readUInt16BE(16),
     priority: payload.readUInt16LE(18),
     kind,
-    redirectsTo: kind === "u32" && options !== undefined ? decodeRedirect(options) : undefined,
+    redirectsTo: redirect?.target,
+    packets: redirect?.packets,
   };
 }
 

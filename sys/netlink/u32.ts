@@ -10,7 +10,9 @@ import {
 /** linux/pkt_cls.h, linux/tc_act/tc_mirred.h */
 const TCA_U32 = { SEL: 5, ACT: 7 } as const;
 const TC_U32_TERMINAL = 1;
-const TCA_ACT = { KIND: 1, OPTIONS: 2 } as const;
+const TCA_ACT = { KIND: 1, OPTIONS: 2, STATS: 4 } as const;
+/** linux/gen_stats.h */
+const TCA_STATS = { BASIC: 1, PACKETS64: 8 } as const;
 const TCA_MIRRED_PARMS = 2;
 const TCA_EGRESS_REDIR = 1;
 const TC_ACT_STOLEN = 4;
@@ -32,8 +34,15 @@ export function encodeRedirect(type: number, target: number): Buffer {
   );
 }
 
-/** The target of the first egress redirect among a u32 filter's actions; undefined when it has none. */
-export function decodeRedirect(options: Buffer): number | undefined {
+export interface Redirect {
+  /** Index of the link that frames go out of. */
+  readonly target: number;
+  /** Frames that it took so far; undefined when the kernel did not say. */
+  readonly packets: number | undefined;
+}
+
+/** The first egress redirect among a u32 filter's actions; undefined when it has none. */
+export function decodeRedirect(options: Buffer): Redirect | undefined {
   const actions = decodeAttributes(options).get(TCA_U32.ACT);
   if (actions === undefined) return undefined;
   for (const [, action] of decodeAttributeList(actions)) {
@@ -42,9 +51,20 @@ export function decodeRedirect(options: Buffer): number | undefined {
     if (textOf(attributes.get(TCA_ACT.KIND)) !== "mirred" || details === undefined) continue;
     const parameters = decodeAttributes(details).get(TCA_MIRRED_PARMS);
     if (parameters === undefined || parameters.length < MIRRED_PARMS_BYTES) continue;
-    if (parameters.readInt32LE(20) === TCA_EGRESS_REDIR) return parameters.readUInt32LE(24);
+    if (parameters.readInt32LE(20) !== TCA_EGRESS_REDIR) continue;
+    return { target: parameters.readUInt32LE(24), packets: countedBy(attributes.get(TCA_ACT.STATS)) };
   }
   return undefined;
+}
+
+/** struct gnet_stats_basic: bytes in 64 bit, packets in 32; packets in 64 in an attribute of their own when they need it. */
+function countedBy(statistics: Buffer | undefined): number | undefined {
+  if (statistics === undefined) return undefined;
+  const attributes = decodeAttributes(statistics);
+  const wide = attributes.get(TCA_STATS.PACKETS64);
+  if (wide !== undefined && wide.length >= 8) return Number(wide.readBigUInt64LE(0));
+  const basic = attributes.get(TCA_STATS.BASIC);
+  return basic !== undefined && basic.length >= 12 ? basic.readUInt32LE(8) : undefined;
 }
 
 /** struct tc_u32_sel with one key whose mask is zero: as `match u32 0 0` of tc(8). */

@@ -331,6 +331,23 @@ export interface ListNeighborsResponse {
   neighbors: Neighbor[];
 }
 
+export interface ListCountersRequest {
+}
+
+export interface ListCountersResponse {
+  interfaces: InterfaceCounters[];
+}
+
+export interface InterfaceCounters {
+  name: string;
+  up: boolean;
+  carrier: boolean;
+  receivedPackets: bigint;
+  receivedDropped: bigint;
+  sentPackets: bigint;
+  sentDropped: bigint;
+}
+
 export interface PingRequest {
   /** IPv4 or IPv6 */
   address: string;
@@ -3737,6 +3754,259 @@ export const ListNeighborsResponse: MessageFns<ListNeighborsResponse> = {
   },
 };
 
+function createBaseListCountersRequest(): ListCountersRequest {
+  return {};
+}
+
+export const ListCountersRequest: MessageFns<ListCountersRequest> = {
+  encode(_: ListCountersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListCountersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListCountersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListCountersRequest>): ListCountersRequest {
+    return ListCountersRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListCountersRequest>): ListCountersRequest {
+    const message = createBaseListCountersRequest();
+    return message;
+  },
+};
+
+function createBaseListCountersResponse(): ListCountersResponse {
+  return { interfaces: [] };
+}
+
+export const ListCountersResponse: MessageFns<ListCountersResponse> = {
+  encode(message: ListCountersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.interfaces) {
+      InterfaceCounters.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListCountersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListCountersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.interfaces.push(InterfaceCounters.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListCountersResponse>): ListCountersResponse {
+    return ListCountersResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListCountersResponse>): ListCountersResponse {
+    const message = createBaseListCountersResponse();
+    message.interfaces = object.interfaces?.map((e) => InterfaceCounters.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseInterfaceCounters(): InterfaceCounters {
+  return {
+    name: "",
+    up: false,
+    carrier: false,
+    receivedPackets: 0n,
+    receivedDropped: 0n,
+    sentPackets: 0n,
+    sentDropped: 0n,
+  };
+}
+
+export const InterfaceCounters: MessageFns<InterfaceCounters> = {
+  encode(message: InterfaceCounters, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.up !== false) {
+      writer.uint32(16).bool(message.up);
+    }
+    if (message.carrier !== false) {
+      writer.uint32(24).bool(message.carrier);
+    }
+    if (message.receivedPackets !== 0n) {
+      if (BigInt.asUintN(64, message.receivedPackets) !== message.receivedPackets) {
+        throw new globalThis.Error("value provided for field message.receivedPackets of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.receivedPackets);
+    }
+    if (message.receivedDropped !== 0n) {
+      if (BigInt.asUintN(64, message.receivedDropped) !== message.receivedDropped) {
+        throw new globalThis.Error("value provided for field message.receivedDropped of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.receivedDropped);
+    }
+    if (message.sentPackets !== 0n) {
+      if (BigInt.asUintN(64, message.sentPackets) !== message.sentPackets) {
+        throw new globalThis.Error("value provided for field message.sentPackets of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.sentPackets);
+    }
+    if (message.sentDropped !== 0n) {
+      if (BigInt.asUintN(64, message.sentDropped) !== message.sentDropped) {
+        throw new globalThis.Error("value provided for field message.sentDropped of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.sentDropped);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InterfaceCounters {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInterfaceCounters();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.up = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.carrier = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.receivedPackets = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.receivedDropped = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.sentPackets = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.sentDropped = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<InterfaceCounters>): InterfaceCounters {
+    return InterfaceCounters.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<InterfaceCounters>): InterfaceCounters {
+    const message = createBaseInterfaceCounters();
+    message.name = object.name ?? "";
+    message.up = object.up ?? false;
+    message.carrier = object.carrier ?? false;
+    message.receivedPackets = (object.receivedPackets !== undefined && object.receivedPackets !== null)
+      ? BigInt(object.receivedPackets)
+      : 0n;
+    message.receivedDropped = (object.receivedDropped !== undefined && object.receivedDropped !== null)
+      ? BigInt(object.receivedDropped)
+      : 0n;
+    message.sentPackets = (object.sentPackets !== undefined && object.sentPackets !== null)
+      ? BigInt(object.sentPackets)
+      : 0n;
+    message.sentDropped = (object.sentDropped !== undefined && object.sentDropped !== null)
+      ? BigInt(object.sentDropped)
+      : 0n;
+    return message;
+  },
+};
+
 function createBasePingRequest(): PingRequest {
   return { address: "", timeoutMilliseconds: 0 };
 }
@@ -4028,6 +4298,17 @@ export const AgentService = {
       Buffer.from(ListNeighborsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListNeighborsResponse => ListNeighborsResponse.decode(value),
   },
+  /** What each NIC has counted since it came: for `tapir network trace`. */
+  listCounters: {
+    path: "/tapir.agent.v1.Agent/ListCounters" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListCountersRequest): Buffer => Buffer.from(ListCountersRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListCountersRequest => ListCountersRequest.decode(value),
+    responseSerialize: (value: ListCountersResponse): Buffer =>
+      Buffer.from(ListCountersResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListCountersResponse => ListCountersResponse.decode(value),
+  },
   /** Sends ICMP echo requests from the guest until the first answer, for operators and tests. */
   ping: {
     path: "/tapir.agent.v1.Agent/Ping" as const,
@@ -4065,6 +4346,8 @@ export interface AgentServer extends UntypedServiceImplementation {
   listRoutes: handleUnaryCall<ListRoutesRequest, ListRoutesResponse>;
   listRules: handleUnaryCall<ListRulesRequest, ListRulesResponse>;
   listNeighbors: handleUnaryCall<ListNeighborsRequest, ListNeighborsResponse>;
+  /** What each NIC has counted since it came: for `tapir network trace`. */
+  listCounters: handleUnaryCall<ListCountersRequest, ListCountersResponse>;
   /** Sends ICMP echo requests from the guest until the first answer, for operators and tests. */
   ping: handleUnaryCall<PingRequest, PingResponse>;
 }
@@ -4303,6 +4586,22 @@ export interface AgentClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListNeighborsResponse) => void,
+  ): ClientUnaryCall;
+  /** What each NIC has counted since it came: for `tapir network trace`. */
+  listCounters(
+    request: ListCountersRequest,
+    callback: (error: ServiceError | null, response: ListCountersResponse) => void,
+  ): ClientUnaryCall;
+  listCounters(
+    request: ListCountersRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListCountersResponse) => void,
+  ): ClientUnaryCall;
+  listCounters(
+    request: ListCountersRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListCountersResponse) => void,
   ): ClientUnaryCall;
   /** Sends ICMP echo requests from the guest until the first answer, for operators and tests. */
   ping(request: PingRequest, callback: (error: ServiceError | null, response: PingResponse) => void): ClientUnaryCall;

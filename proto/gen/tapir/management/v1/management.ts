@@ -50,6 +50,53 @@ export interface GetNetworkDifferenceResponse {
   lines: string[];
 }
 
+export interface TraceNetworkRequest {
+  /** Between the two countings; the guest pings its gateway meanwhile. 0: one second. */
+  windowMilliseconds: number;
+}
+
+export interface TraceNetworkResponse {
+  paths: TracedPath[];
+}
+
+/** The way between the node and one NIC of the guest. */
+export interface TracedPath {
+  /** The pod's link. */
+  link: string;
+  /** From the node to the guest. */
+  hops: TracedHop[];
+  toGuest: TraceVerdict | undefined;
+  fromGuest: TraceVerdict | undefined;
+}
+
+export interface TracedHop {
+  /** "host link", "pod link", "tc filter", "tap", "virtio queue", "guest NIC". */
+  hop: string;
+  object: string;
+  toGuest: HopTraffic | undefined;
+  fromGuest: HopTraffic | undefined;
+}
+
+export interface HopTraffic {
+  /** What is wrong with the hop; empty when nothing is. */
+  fault: string;
+  /** Since the hop came to be; not set when it does not count. A virtio queue counts modulo 65536. */
+  packets?:
+    | bigint
+    | undefined;
+  /** Within the window; not set when it does not count. */
+  packetsInWindow?: bigint | undefined;
+  droppedInWindow?: bigint | undefined;
+}
+
+export interface TraceVerdict {
+  /** Hop where packets stop; empty when they do not. */
+  stopsAt: string;
+  reason: string;
+  /** Nothing came by within the window: there is nothing to judge by. */
+  idle: boolean;
+}
+
 function createBaseInterfacePrefix(): InterfacePrefix {
   return { address: "", prefixLength: 0 };
 }
@@ -318,6 +365,489 @@ export const GetNetworkDifferenceResponse: MessageFns<GetNetworkDifferenceRespon
   },
 };
 
+function createBaseTraceNetworkRequest(): TraceNetworkRequest {
+  return { windowMilliseconds: 0 };
+}
+
+export const TraceNetworkRequest: MessageFns<TraceNetworkRequest> = {
+  encode(message: TraceNetworkRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.windowMilliseconds !== 0) {
+      writer.uint32(8).uint32(message.windowMilliseconds);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceNetworkRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceNetworkRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.windowMilliseconds = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TraceNetworkRequest>): TraceNetworkRequest {
+    return TraceNetworkRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TraceNetworkRequest>): TraceNetworkRequest {
+    const message = createBaseTraceNetworkRequest();
+    message.windowMilliseconds = object.windowMilliseconds ?? 0;
+    return message;
+  },
+};
+
+function createBaseTraceNetworkResponse(): TraceNetworkResponse {
+  return { paths: [] };
+}
+
+export const TraceNetworkResponse: MessageFns<TraceNetworkResponse> = {
+  encode(message: TraceNetworkResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.paths) {
+      TracedPath.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceNetworkResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceNetworkResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.paths.push(TracedPath.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TraceNetworkResponse>): TraceNetworkResponse {
+    return TraceNetworkResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TraceNetworkResponse>): TraceNetworkResponse {
+    const message = createBaseTraceNetworkResponse();
+    message.paths = object.paths?.map((e) => TracedPath.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTracedPath(): TracedPath {
+  return { link: "", hops: [], toGuest: undefined, fromGuest: undefined };
+}
+
+export const TracedPath: MessageFns<TracedPath> = {
+  encode(message: TracedPath, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.link !== "") {
+      writer.uint32(10).string(message.link);
+    }
+    for (const v of message.hops) {
+      TracedHop.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.toGuest !== undefined) {
+      TraceVerdict.encode(message.toGuest, writer.uint32(26).fork()).join();
+    }
+    if (message.fromGuest !== undefined) {
+      TraceVerdict.encode(message.fromGuest, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TracedPath {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTracedPath();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.link = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.hops.push(TracedHop.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.toGuest = TraceVerdict.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.fromGuest = TraceVerdict.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TracedPath>): TracedPath {
+    return TracedPath.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TracedPath>): TracedPath {
+    const message = createBaseTracedPath();
+    message.link = object.link ?? "";
+    message.hops = object.hops?.map((e) => TracedHop.fromPartial(e)) || [];
+    message.toGuest = (object.toGuest !== undefined && object.toGuest !== null)
+      ? TraceVerdict.fromPartial(object.toGuest)
+      : undefined;
+    message.fromGuest = (object.fromGuest !== undefined && object.fromGuest !== null)
+      ? TraceVerdict.fromPartial(object.fromGuest)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTracedHop(): TracedHop {
+  return { hop: "", object: "", toGuest: undefined, fromGuest: undefined };
+}
+
+export const TracedHop: MessageFns<TracedHop> = {
+  encode(message: TracedHop, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hop !== "") {
+      writer.uint32(10).string(message.hop);
+    }
+    if (message.object !== "") {
+      writer.uint32(18).string(message.object);
+    }
+    if (message.toGuest !== undefined) {
+      HopTraffic.encode(message.toGuest, writer.uint32(26).fork()).join();
+    }
+    if (message.fromGuest !== undefined) {
+      HopTraffic.encode(message.fromGuest, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TracedHop {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTracedHop();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hop = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.object = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.toGuest = HopTraffic.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.fromGuest = HopTraffic.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TracedHop>): TracedHop {
+    return TracedHop.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TracedHop>): TracedHop {
+    const message = createBaseTracedHop();
+    message.hop = object.hop ?? "";
+    message.object = object.object ?? "";
+    message.toGuest = (object.toGuest !== undefined && object.toGuest !== null)
+      ? HopTraffic.fromPartial(object.toGuest)
+      : undefined;
+    message.fromGuest = (object.fromGuest !== undefined && object.fromGuest !== null)
+      ? HopTraffic.fromPartial(object.fromGuest)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseHopTraffic(): HopTraffic {
+  return { fault: "", packets: undefined, packetsInWindow: undefined, droppedInWindow: undefined };
+}
+
+export const HopTraffic: MessageFns<HopTraffic> = {
+  encode(message: HopTraffic, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.fault !== "") {
+      writer.uint32(10).string(message.fault);
+    }
+    if (message.packets !== undefined) {
+      if (BigInt.asUintN(64, message.packets) !== message.packets) {
+        throw new globalThis.Error("value provided for field message.packets of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.packets);
+    }
+    if (message.packetsInWindow !== undefined) {
+      if (BigInt.asUintN(64, message.packetsInWindow) !== message.packetsInWindow) {
+        throw new globalThis.Error("value provided for field message.packetsInWindow of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.packetsInWindow);
+    }
+    if (message.droppedInWindow !== undefined) {
+      if (BigInt.asUintN(64, message.droppedInWindow) !== message.droppedInWindow) {
+        throw new globalThis.Error("value provided for field message.droppedInWindow of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.droppedInWindow);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HopTraffic {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHopTraffic();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.fault = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.packets = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.packetsInWindow = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.droppedInWindow = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<HopTraffic>): HopTraffic {
+    return HopTraffic.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HopTraffic>): HopTraffic {
+    const message = createBaseHopTraffic();
+    message.fault = object.fault ?? "";
+    message.packets = (object.packets !== undefined && object.packets !== null) ? BigInt(object.packets) : undefined;
+    message.packetsInWindow = (object.packetsInWindow !== undefined && object.packetsInWindow !== null)
+      ? BigInt(object.packetsInWindow)
+      : undefined;
+    message.droppedInWindow = (object.droppedInWindow !== undefined && object.droppedInWindow !== null)
+      ? BigInt(object.droppedInWindow)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTraceVerdict(): TraceVerdict {
+  return { stopsAt: "", reason: "", idle: false };
+}
+
+export const TraceVerdict: MessageFns<TraceVerdict> = {
+  encode(message: TraceVerdict, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stopsAt !== "") {
+      writer.uint32(10).string(message.stopsAt);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.idle !== false) {
+      writer.uint32(24).bool(message.idle);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceVerdict {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceVerdict();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stopsAt = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.idle = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TraceVerdict>): TraceVerdict {
+    return TraceVerdict.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TraceVerdict>): TraceVerdict {
+    const message = createBaseTraceVerdict();
+    message.stopsAt = object.stopsAt ?? "";
+    message.reason = object.reason ?? "";
+    message.idle = object.idle ?? false;
+    return message;
+  },
+};
+
 /**
  * What a running pod's shim answers to operators, over ttrpc on `management.sock` in the sandbox's state
  * directory (0700, root). The guest is asked, not the shim's memory.
@@ -419,6 +949,15 @@ export const ManagementDefinition = {
       requestType: GetNetworkDifferenceRequest as typeof GetNetworkDifferenceRequest,
       requestStream: false,
       responseType: GetNetworkDifferenceResponse as typeof GetNetworkDifferenceResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Every hop of each NIC's path, counted twice, and where packets stop. */
+    traceNetwork: {
+      name: "TraceNetwork",
+      requestType: TraceNetworkRequest as typeof TraceNetworkRequest,
+      requestStream: false,
+      responseType: TraceNetworkResponse as typeof TraceNetworkResponse,
       responseStream: false,
       options: {},
     },
