@@ -98,6 +98,8 @@ export interface RestoredGuest {
   readonly hardwareMacs: ReadonlyMap<string, string>;
   /** The same moment on the guest's CLOCK_MONOTONIC and on the host's wall clock. */
   readonly clock: { readonly monotonicNanoseconds: bigint; readonly unixNanoseconds: bigint };
+  /** To be called when the guest turns out to be of no use: nobody is to be restored from the same template again. */
+  distrust?(reason: unknown): void;
 }
 
 export interface Hypervisor {

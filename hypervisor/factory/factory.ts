@@ -106,7 +106,8 @@ async function tryRestore(
     const request = { plan, nics, template: opened, memory, measure };
     const vm = await restoreVm(request, ledger, limit);
     countHit(store, opened.manifest.key);
-    return vm;
+    const distrust = (reason: unknown): void => discard(store, opened, reason);
+    return { ...vm, restored: { ...vm.restored, distrust } };
   } catch (error) {
     deadline.signal.throwIfAborted();
     // Without NICs there is nothing to boot for either.

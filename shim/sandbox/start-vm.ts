@@ -114,6 +114,7 @@ async function startAnsweringGuest(
   } catch (error) {
     if (vm.restored === undefined || deadline.signal.aborted) throw error;
     log.warn("the restored guest does not answer: another one boots", { sandbox: spec.id, error });
+    vm.restored.distrust?.(error);
     await vm.stop(deadline);
     const { factory } = settings.configuration;
     const cold = { ...settings.configuration, factory: { ...factory, template: false } };

@@ -1,6 +1,6 @@
 // Requires root, containerd, CNI plugins, QEMU and what the set-up puts below build/.
 // Every way in which a pod can get its VM and its NICs, each with the same assertions.
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import type { FactoryStatus } from "../../hypervisor/factory/status.ts";
@@ -132,14 +132,36 @@ async function factory(verb: "status" | "destroy", ...more: readonly string[]): 
   return stdout;
 }
 
-test.serial("pods that raced built one template; each configuration has its own; all go", async (t) => {
+test.serial("pods that raced built one template; each configuration has its own", async (t) => {
   const { templates } = JSON.parse(await factory("status", "--json")) as FactoryStatus;
   t.is(templates.length, 3);
   const differences = templates.map(({ state, differs }) => `${state} ${differs.join()}`).toSorted();
   t.deepEqual(differences, ["current ", "other arguments", "other arguments"]);
+});
+
+test.serial("a damaged template whose guests do not answer: the pod boots, the template goes", async (t) => {
+  const { wanted, templates } = JSON.parse(await factory("status", "--json")) as FactoryStatus;
+  spoil(join(FACTORY, wanted, "memory"));
+  const pod = await startPod(node(), "spoiled", { "factory.attach": "warm" }, soon());
+  t.deepEqual(pod.steps, ["load state", "guest boot"]);
+  await assertConnected(t, node(), pod, { eth0: { node: GATEWAYS, pod: pod.addresses } });
+  await removePod(node(), pod, soon());
+  const after = JSON.parse(await factory("status", "--json")) as FactoryStatus;
+  t.is(after.templates.length, templates.length - 1);
+  t.false(after.templates.some(({ key }) => key === wanted));
   await factory("destroy");
   t.false(existsSync(FACTORY));
 });
+
+/** Another content, but as many bytes: only who runs it can notice. */
+function spoil(path: string): void {
+  const memory = openSync(path, "r+");
+  const block = Buffer.alloc(1 << 20);
+  for (let at = 0; readSync(memory, block, 0, block.length, at) > 0; at += block.length) {
+    if (block.some((byte) => byte !== 0)) writeSync(memory, block.fill(0xff), 0, block.length, at);
+  }
+  closeSync(memory);
+}
 
 test.after.always("remove the templates", async () => {
   if (existsSync(FACTORY)) await factory("destroy");
