@@ -31,8 +31,8 @@ export async function prepareContainer(
   const plans = await Promise.all(spec.mounts.map((mount) => deadline.race(planOf(mount))));
   const devices = planDevices(spec, hostBlockDevice);
 
-  const { folder: share } = await deadline.race(context.share);
-  const folder = await share.open(containerId);
+  const { folder: share, view } = await deadline.race(context.share);
+  const folder = await share.open(containerId, view);
   const plugged: string[] = [];
   const release = async (releasing: Deadline): Promise<void> => {
     for (let name = plugged.at(-1); name !== undefined; name = plugged.at(-1)) {

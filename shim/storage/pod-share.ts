@@ -2,7 +2,7 @@ import type { ShareCache, VmShare, VmStorage } from "../../hypervisor/storage.ts
 import type { Deadline } from "../../sys/deadline.ts";
 import type { Ledger } from "../../sys/ledger.ts";
 import type { GuestContainers } from "../containers-client.ts";
-import { openShareFolder, type ShareFolder } from "./share-folder.ts";
+import { openShareFolder, type ServerView, type ShareFolder } from "./share-folder.ts";
 
 /** Mount tag, QEMU id, and name of the storage in the guest. */
 export const SHARE = "shared";
@@ -10,6 +10,7 @@ export const SHARE = "shared";
 export interface PodShare {
   readonly folder: ShareFolder;
   readonly server: VmShare;
+  readonly view: ServerView;
 }
 
 export interface PodShareRequest {
@@ -31,5 +32,6 @@ export async function openPodShare(request: PodShareRequest, deadline: Deadline)
   // What is read-only is so on the host; here it would hold for everything mounted below.
   const virtioFs = { tag: SHARE, readOnly: false };
   await containers.addStorage({ storage: { id: SHARE, virtioFs } }, deadline);
-  return { folder, server };
+  // The guest has its answers: by now the folder is the server's root.
+  return { folder, server, view: { pid: server.pid, root: "/" } };
 }

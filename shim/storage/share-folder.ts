@@ -1,23 +1,38 @@
 import { closeSync, existsSync, fstatSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { TapirError, wrapError } from "../../sys/error.ts";
-import type { Acquired, Ledger } from "../../sys/ledger.ts";
+import type { Acquired, Act, Ledger } from "../../sys/ledger.ts";
+import { unmount } from "../../sys/mount.ts";
+import { inMountNamespace } from "../../sys/mount-namespace.ts";
 import { cloneTree, moveTree, setAttributes } from "../../sys/mount-tree.ts";
 import { Code } from "../../sys/status.ts";
+import type { Undo } from "../../sys/undo/undo.ts";
 import type { RootfsMount } from "../sandbox/workload-storage.ts";
 import type { SharedSource } from "./mount-plan.ts";
 import { mountRootfs } from "./mount-rootfs.ts";
 
 /**
  * The folder of the host that the pod's guest sees. Nothing is in it but mount points, made by way of `points`: the guest's
- * view is read-only, so that the guest can put no symbolic link where something will be mounted. What is mounted here
- * later reaches the server's namespace because the folder is a shared mount; nothing goes from there to the host.
+ * view is read-only, so that the guest can put no symbolic link where something will be mounted.
+ *
+ * What a container gets of the host's folders is mounted where the server alone sees it. On the host it would hold the
+ * places where the host has mounted something below (rmdir would say EBUSY), and lengthen everybody's list of mounts. Root
+ * file systems that the host puts together are mounted here and reach the server, because the folder is a shared mount;
+ * nothing goes from there to the host.
  */
 export interface ShareFolder {
   /** What the server serves. */
   readonly directory: string;
-  /** A container's part of it. `release` ends all that was made in it. */
-  open(containerId: string): Promise<ContainerFolder>;
+  /** A container's part of it, for which the server has to run. `release` ends all that was made in it. */
+  open(containerId: string, server: ServerView): Promise<ContainerFolder>;
+}
+
+/** How the server sees the folder. */
+export interface ServerView {
+  /** A process in its mount namespace, which ends with it. */
+  readonly pid: number;
+  /** Path of the folder there. */
+  readonly root: string;
 }
 
 export interface ContainerFolder {
@@ -36,19 +51,20 @@ export async function openShareFolder(ledger: Ledger): Promise<ShareFolder> {
   const directory = join(ledger.directory, "shared");
   await ledger.acquire("storage.share", { kind: "mount", target: directory }, async () => {
     for (const path of [points, directory]) mkdirSync(path, { mode: 0o755 });
-    await mountClone(points, directory, (tree) =>
-      setAttributes(tree, { set: ["readOnly", ...CONFINED], propagation: "shared", recursive: false }),
-    );
+    await withClone({ source: points, recursive: false }, (tree) => {
+      setAttributes(tree, { set: ["readOnly", ...CONFINED], propagation: "shared", recursive: false });
+      moveTree(tree, directory);
+    });
   });
   return {
     directory,
-    open: (containerId) => openContainer(ledger, { points, directory }, containerId),
+    open: (containerId, server) => openContainer(ledger, { points, directory, server }, containerId),
   };
 }
 
 async function openContainer(
   ledger: Ledger,
-  share: { readonly points: string; readonly directory: string },
+  share: { readonly points: string; readonly directory: string; readonly server: ServerView },
   id: string,
 ): Promise<ContainerFolder> {
   if (!/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(id)) {
@@ -62,32 +78,33 @@ async function openContainer(
   });
   const held: Acquired<unknown>[] = [folder];
   const names = new Set<string>();
-  const onPoint = async (name: string, act: (target: string) => void | Promise<void>): Promise<string> => {
+  const onPoint = async (name: string, entry: Undo, act: Act<void>): Promise<string> => {
     // Undoing what failed would undo what is there.
     if (names.has(name)) throw refusal(Code.ALREADY_EXISTS, `${id}/${name}`, "it is there already");
-    const target = join(share.directory, id, name);
-    held.push(await ledger.acquire("storage.mount", { kind: "mount", target }, () => act(target)));
+    held.push(await ledger.acquire("storage.mount", entry, act));
     names.add(name);
     return `${id}/${name}`;
   };
   return {
     bind: (name, source) =>
-      onPoint(name, (target) =>
-        mountClone(
-          source.source,
-          target,
-          (tree) => {
-            makePoint(tree, join(points, name), source.source);
-            confine(tree, source);
-          },
-          source.recursive,
-        ),
-      ),
-    mount: (name, mounts) =>
-      onPoint(name, async (target) => {
+      // It is the server's mount and goes with it.
+      onPoint(name, { kind: "descriptors" }, async ({ onRelease }) => {
+        const { pid, root } = share.server;
+        const target = join(root, id, name);
+        onRelease(async () => inMountNamespace(pid, () => unmount(target)));
+        await withClone(source, (tree) => {
+          makePoint(tree, join(points, name), source.source);
+          confine(tree, source);
+          inMountNamespace(pid, () => moveTree(tree, target));
+        });
+      }),
+    mount(name, mounts) {
+      const target = join(share.directory, id, name);
+      return onPoint(name, { kind: "mount", target }, async () => {
         mkdirSync(join(points, name));
         await mountRootfs(mounts, target);
-      }),
+      });
+    },
     async release() {
       for (let last = held.at(-1); last !== undefined; last = held.at(-1)) {
         await last.release();
@@ -97,16 +114,13 @@ async function openContainer(
   };
 }
 
-async function mountClone(
-  source: string,
-  target: string,
-  prepare: (tree: number) => void,
-  recursive = false,
+async function withClone(
+  { source, recursive }: Pick<SharedSource, "source" | "recursive">,
+  use: (tree: number) => void,
 ): Promise<void> {
   const tree = await cloneTree(source, { recursive });
   try {
-    prepare(tree);
-    moveTree(tree, target);
+    use(tree);
   } catch (error) {
     throw wrapError(error, { operation: "share", object: source });
   } finally {
