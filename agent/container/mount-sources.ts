@@ -36,12 +36,14 @@ export async function placeMounts(
 
 async function placeMount(
   id: string,
-  { index, storage, tmpfs, blockDevice, file }: MountSource,
+  { index, storage, tmpfs, blockDevice, file, hostReadOnly }: MountSource,
   options: readonly string[],
   storages: Storages,
   deadline: Deadline,
 ): Promise<PlacedMount> {
-  if (storage !== undefined) return { kind: "bind", path: await storages.resolve(storage, id, deadline) };
+  if (storage !== undefined) {
+    return { kind: "bind", path: await storages.resolve(storage, id, deadline), hostReadOnly };
+  }
   if (tmpfs !== undefined) return { kind: "tmpfs", options: tmpfsOptions(tmpfs) };
   if (blockDevice !== undefined) {
     // No id has a colon: it is nobody else's.

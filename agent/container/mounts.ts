@@ -4,7 +4,8 @@ import type { OciMount } from "./oci.ts";
 
 /** Where in the guest a mount of the spec finds what it shows. */
 export type PlacedMount =
-  | { readonly kind: "bind"; readonly path: string }
+  /** Without `ro` where the host sees to it (MountSource.host_read_only). */
+  | { readonly kind: "bind"; readonly path: string; readonly hostReadOnly?: boolean | undefined }
   /** `options` are the file system's own: "size=1024". */
   | { readonly kind: "tmpfs"; readonly options: readonly string[] }
   | { readonly kind: "skip" };
@@ -54,8 +55,10 @@ function placeMount({ destination, options = [] }: OciMount, place: PlacedMount)
   switch (place.kind) {
     case "skip":
       return [];
-    case "bind":
-      return [{ destination, type: "bind", source: place.path, options: withBind(labelless) }];
+    case "bind": {
+      const own = place.hostReadOnly === true ? labelless.filter((option) => option !== "ro") : labelless;
+      return [{ destination, type: "bind", source: place.path, options: withBind(own) }];
+    }
     case "tmpfs": {
       const flags = options.filter((option) => !OF_BINDS.test(option));
       return [{ destination, type: "tmpfs", source: "tmpfs", options: [...flags, ...place.options] }];

@@ -114,7 +114,7 @@ async function applyMount(
       return undefined;
     case "share": {
       const path = await folder.bind(`mount-${index}`, plan);
-      return { storage: { storageId: SHARE, path } };
+      return { storage: { storageId: SHARE, path }, hostReadOnly: plan.hostReadOnly };
     }
     case "memory": {
       const { id, path, ...tmpfs } = plan.volume;

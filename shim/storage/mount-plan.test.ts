@@ -17,6 +17,7 @@ const facts = (parts: Partial<SourceFacts> = {}): SourceFacts => ({
   path: "/srv/data",
   kind: "folder",
   fileSystem: "ext4",
+  hasMounts: false,
   memory: undefined,
   ...parts,
 });
@@ -28,6 +29,7 @@ test("a folder and a file go through the share, as they are on the host", (t) =>
     source: "/srv/data",
     recursive: true,
     readOnly: "no",
+    hostReadOnly: false,
     propagation: "private",
   };
   t.deepEqual(planMount(mount(), facts()), share as ReturnType<typeof planMount>);
@@ -47,6 +49,19 @@ for (const [options, expected] of [
     t.like(planMount(mount({ options }), facts()), expected);
   });
 }
+
+test("read-only is left to the host where something below may be written", (t) => {
+  const planOf = (options: string[], hasMounts: boolean): boolean => {
+    const plan = planMount(mount({ options }), facts({ hasMounts }));
+    return plan.kind === "share" && plan.hostReadOnly;
+  };
+  t.true(planOf(["rbind", "ro"], true));
+  t.true(planOf(["rbind", "ro", "rslave"], false));
+  t.false(planOf(["rbind", "ro"], false));
+  t.false(planOf(["bind", "ro"], true));
+  t.false(planOf(["rbind", "rro"], true));
+  t.false(planOf(["rbind", "rw"], true));
+});
 
 test("what shows nothing of the host is the guest's", (t) => {
   for (const type of ["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup"]) {

@@ -9,7 +9,7 @@ export type MountPlan =
   /** The guest has it, or makes it: proc, sysfs, a tmpfs, the pod's /dev/shm. */
   | { readonly kind: "guest" }
   /** A folder or file of the host, through the share. */
-  | ({ readonly kind: "share" } & SharedSource)
+  | ({ readonly kind: "share"; readonly hostReadOnly: boolean } & SharedSource)
   /** A tmpfs in the guest that belongs to the pod: what is in memory stays in the guest's. */
   | { readonly kind: "memory"; readonly volume: MemoryFacts }
   /** A file system on a block device or in a file, mounted in the guest. */
@@ -58,13 +58,13 @@ export function planMount(mount: OciMount, facts: SourceFacts | undefined): Moun
   if (mount.destination === "/dev/shm" && facts.fileSystem === "tmpfs") return { kind: "guest" };
   const fault = faultOf(mount, facts);
   if (fault !== undefined) throw refusal(mount, ...fault);
-  return {
-    kind: "share",
-    source,
-    recursive: options.includes("rbind") || !options.includes("bind"),
-    readOnly: options.includes("rro") ? "all" : isReadOnly(options) ? "top" : "no",
-    propagation: options.some((option) => /^r?slave$/.test(option)) ? "slave" : "private",
-  };
+  const readOnly = options.includes("rro") ? "all" : isReadOnly(options) ? "top" : "no";
+  const propagation = options.some((option) => /^r?slave$/.test(option)) ? "slave" : "private";
+  const recursive = options.includes("rbind") || !options.includes("bind");
+  // In the guest all of it is one mount: what is or will be mounted below would be read-only, too.
+  const mayHaveMounts = (recursive && facts.hasMounts) || propagation === "slave";
+  const hostReadOnly = readOnly === "top" && mayHaveMounts;
+  return { kind: "share", source, recursive, readOnly, hostReadOnly, propagation };
 }
 
 /** Why a source cannot be shared, and what to do instead. */

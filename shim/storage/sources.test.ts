@@ -34,6 +34,17 @@ test("links are resolved; kinds are told apart", async (t) => {
   server.close();
 });
 
+test("whether something is mounted below", async (t) => {
+  const place = makePlace(t);
+  for (const folder of ["a/b/c", "a/b2"]) mkdirSync(join(place, folder), { recursive: true });
+  mount({ source: "tmpfs", target: join(place, "a/b"), type: "tmpfs" });
+  t.teardown(() => unmount(join(place, "a/b")));
+  t.true((await readSource(place)).hasMounts);
+  t.true((await readSource(join(place, "a"))).hasMounts);
+  t.false((await readSource(join(place, "a/b"))).hasMounts);
+  t.false((await readSource(join(place, "a/b2"))).hasMounts);
+});
+
 test("what is not there, and a link in a circle", async (t) => {
   const place = makePlace(t);
   symlinkSync("circle", join(place, "circle"));

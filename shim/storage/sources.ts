@@ -9,6 +9,8 @@ export interface SourceFacts {
   readonly kind: SourceKind;
   /** Type of the file system it lies on. */
   readonly fileSystem: string;
+  /** Whether something is mounted below it. */
+  readonly hasMounts: boolean;
   /** Set when it lies in an emptyDir whose medium is memory. */
   readonly memory: MemoryFacts | undefined;
 }
@@ -39,7 +41,8 @@ export async function readSource(source: string): Promise<SourceFacts> {
     const mounts = readMounts();
     const mount = mountOf(mounts, path);
     const memory = mount?.type === "tmpfs" ? await readMemory(mounts, mount, path) : undefined;
-    return { path, kind, fileSystem: mount?.type ?? "", memory };
+    const hasMounts = mounts.some(({ target }) => Boolean(restBelow(path, target)));
+    return { path, kind, fileSystem: mount?.type ?? "", hasMounts, memory };
   } catch (error) {
     throw wrapError(error, { operation: "look at", object: source });
   }

@@ -168,7 +168,11 @@ export interface MountSource {
     | InlineFile
     | undefined;
   /** the mount is left out */
-  skip?: boolean | undefined;
+  skip?:
+    | boolean
+    | undefined;
+  /** The host sees to the mount's "ro": the guest leaves it out, because here it would hold for what is mounted below, too. */
+  hostReadOnly?: boolean | undefined;
 }
 
 export interface InlineFile {
@@ -1556,7 +1560,15 @@ export const CreateContainerRequest: MessageFns<CreateContainerRequest> = {
 };
 
 function createBaseMountSource(): MountSource {
-  return { index: 0, storage: undefined, tmpfs: undefined, blockDevice: undefined, file: undefined, skip: undefined };
+  return {
+    index: 0,
+    storage: undefined,
+    tmpfs: undefined,
+    blockDevice: undefined,
+    file: undefined,
+    skip: undefined,
+    hostReadOnly: undefined,
+  };
 }
 
 export const MountSource: MessageFns<MountSource> = {
@@ -1578,6 +1590,9 @@ export const MountSource: MessageFns<MountSource> = {
     }
     if (message.skip !== undefined) {
       writer.uint32(48).bool(message.skip);
+    }
+    if (message.hostReadOnly !== undefined) {
+      writer.uint32(56).bool(message.hostReadOnly);
     }
     return writer;
   },
@@ -1643,6 +1658,14 @@ export const MountSource: MessageFns<MountSource> = {
             message.skip = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.hostReadOnly = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1672,6 +1695,7 @@ export const MountSource: MessageFns<MountSource> = {
       ? InlineFile.fromPartial(object.file)
       : undefined;
     message.skip = object.skip ?? undefined;
+    message.hostReadOnly = object.hostReadOnly ?? undefined;
     return message;
   },
 };
