@@ -1,5 +1,5 @@
 // Requires root, containerd, runc, CNI plugins, what the set-up puts below build/, and `node setup/critest.ts`.
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { deadlineIn } from "../../sys/deadline.ts";
@@ -57,8 +57,13 @@ async function main(): Promise<void> {
   try {
     await using node = await startNode();
     await importImages(node);
-    for (const handler of options.handlers) {
-      results.set(handler, await runHandler(node, handler, options, skipsOf(skips, handler)));
+    try {
+      for (const handler of options.handlers) {
+        results.set(handler, await runHandler(node, handler, options, skipsOf(skips, handler)));
+      }
+    } finally {
+      // What the runtimes said goes with the node.
+      copyFileSync(node.containerd.log, logOf("containerd"));
     }
   } finally {
     // A spec makes one to look for it in a container, and leaves it.
