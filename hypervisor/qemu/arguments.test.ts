@@ -111,6 +111,15 @@ test("the image as a disk needs no room for memory", (t) => {
   );
 });
 
+test("a restored guest, which never boots, costs no memory for what boots it", (t) => {
+  const { argv: booted } = qemuArguments(spec, context);
+  const { argv: restored } = qemuArguments(spec, { ...context, incoming: true });
+  const boot = ["-kernel", "-initrd", "-append"];
+  t.true(boot.every((name) => booted.includes(name)) && !booted.includes("-incoming"));
+  t.true(!boot.some((name) => restored.includes(name)) && restored.includes("-incoming"));
+  t.true(restored.includes("-no-reboot"));
+});
+
 test("the configuration's kernel parameters come last", (t) => {
   const { argv } = qemuArguments({ ...spec, kernelParameters: ["debug", "quiet=0"] }, context);
   t.true(valuesOf(argv, "-append")[0]?.endsWith(" debug quiet=0"));

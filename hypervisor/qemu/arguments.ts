@@ -61,8 +61,7 @@ export function qemuArguments(spec: VmSpec, context: ArgumentContext): QemuArgum
     ...["-name", option(`tapir-${spec.name}`, { "debug-threads": true })],
     ...machine(spec),
     ...memory(spec, context, inherited),
-    ...(context.incoming === true ? ["-S", "-incoming", "defer"] : []),
-    ...["-kernel", spec.kernel, "-initrd", spec.initramfs, "-append", kernelCommandLine(spec)],
+    ...(context.incoming === true ? ["-S", "-incoming", "defer"] : boot(spec)),
     ...socketChardev("qmp", { fd: inherited(context.qmpFd) }),
     ...["-mon", "chardev=qmp,mode=control"],
     // Two ports write to the console: the kernel's first words need a port without a driver.
@@ -80,6 +79,11 @@ export function qemuArguments(spec: VmSpec, context: ArgumentContext): QemuArgum
     argv.push(...coldNic(nic, reserved.port, inherited));
   }
   return { argv, inherit, topology };
+}
+
+/** QEMU keeps both files in memory of its own: a restored guest, which never boots again (`-no-reboot`), goes without. */
+function boot(spec: VmSpec): string[] {
+  return ["-kernel", spec.kernel, "-initrd", spec.initramfs, "-append", kernelCommandLine(spec)];
 }
 
 function socketChardev(id: string, properties: Readonly<Record<string, OptionValue>>): string[] {
