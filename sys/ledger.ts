@@ -133,6 +133,7 @@ async function releaseStep(
   entry: Undo,
   gently?: (deadline: Deadline) => Promise<void>,
 ): Promise<void> {
+  await failpoint(`${step}~`);
   const deadline = deadlineIn(UNDO_DEADLINE_MS, `undo ${step}`);
   let gentleFailure: unknown;
   try {

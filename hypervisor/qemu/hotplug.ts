@@ -1,5 +1,6 @@
 import type { Deadline } from "../../sys/deadline.ts";
 import { TapirError, wrapError } from "../../sys/error.ts";
+import { failpoint } from "../../sys/failpoint.ts";
 import { Code } from "../../sys/status.ts";
 import type { QmpClient } from "../qmp/client.ts";
 import { closeNamed, type Plugging } from "./plugging.ts";
@@ -54,6 +55,7 @@ export function createHotplug<Device extends { readonly id: string }>(
         if (fault !== undefined) {
           throw new TapirError({ code: Code.INVALID_ARGUMENT, operation: "plug", object, cause: fault });
         }
+        await failpoint("hypervisor.plug");
         const port = ports.reserve(device.id);
         const plugging = await kind.plug(qmp, device, port, deadline);
         if (plugging.state === "plugged") return;
@@ -65,6 +67,7 @@ export function createHotplug<Device extends { readonly id: string }>(
       inTurn(id, async () => {
         if (!ports.has(id)) return;
         try {
+          await failpoint("hypervisor.unplug");
           await kind.unplug(qmp, id, deadline);
           await closeNamed(qmp, unknown.get(id) ?? [], deadline);
         } catch (error) {

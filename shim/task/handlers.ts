@@ -1,4 +1,5 @@
 import { wrapError } from "../../sys/error.ts";
+import { failpoint } from "../../sys/failpoint.ts";
 import { Code } from "../../sys/status.ts";
 import type { Call, Handler } from "../ttrpc/server.ts";
 import { StatusCode, TtrpcError } from "../ttrpc/status.ts";
@@ -48,7 +49,10 @@ function handler(method: Method, run: (request: never, call: Call) => Promise<ne
         object: `${method.name} request`,
       });
     }
-    return method.responseType.encode(await run(request as never, call)).finish();
+    await failpoint(`task.${method.name}`);
+    const answer = await run(request as never, call);
+    await failpoint(`task.${method.name}!`);
+    return method.responseType.encode(answer).finish();
   };
 }
 

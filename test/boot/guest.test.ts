@@ -28,7 +28,7 @@ async function start(t: ExecutionContext, changes: Partial<VmSpec>): Promise<Qem
     rmSync(directory, { recursive: true });
   });
   const spec: VmSpec = {
-    name: "boot",
+    name: "boot-test",
     directory: ledger.directory,
     qemu: "/usr/bin/qemu-system-x86_64",
     kernel: built(join(BUILT.guest, "vmlinuz")),

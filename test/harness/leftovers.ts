@@ -6,7 +6,7 @@ import { unmount } from "../../sys/mount.ts";
 import { identify, killProcess } from "../../sys/process.ts";
 
 /**
- * Takes away by force what a failed test left behind: processes whose environment or command line carries `mark`,
+ * Takes away by force what a failed test left behind: processes whose environment, command line or cgroup carries `mark`,
  * mounts below directories of that name, cgroups. The test has failed before this runs; it keeps the next one clean.
  */
 export async function removeLeftovers(mark: string, deadline: Deadline): Promise<void> {
@@ -20,7 +20,9 @@ export async function removeLeftovers(mark: string, deadline: Deadline): Promise
 function markedProcesses(mark: string) {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .filter((pid) => ["environ", "cmdline"].some((file) => read(`/proc/${pid}/${file}`).includes(mark)))
+    .filter((pid) =>
+      ["environ", "cmdline", "cgroup"].some((file) => read(`/proc/${pid}/${file}`).includes(mark)),
+    )
     .map((pid) => identify(Number(pid)))
     .filter((identity) => identity !== undefined);
 }

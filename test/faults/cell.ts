@@ -1,0 +1,116 @@
+import { setTimeout } from "node:timers/promises";
+import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
+import { reasonOf } from "../../sys/error.ts";
+import { nodeInventory } from "../harness/fixture.ts";
+import { settledDifference } from "../harness/settle.ts";
+import type { Blow, Fault } from "./faults.ts";
+import type { Operation, Subject } from "./operations.ts";
+import type { Site } from "./site.ts";
+
+/** One operation with one fault at one of its steps. */
+export interface Cell {
+  readonly operation: Operation;
+  readonly step: string;
+  readonly fault: Fault;
+}
+
+export interface CellResult {
+  readonly operation: string;
+  readonly step: string;
+  readonly fault: string;
+  /** How long the operation took, fault included, milliseconds. */
+  readonly ms: number;
+  /** False when the operation failed, which it may. */
+  readonly succeeded: boolean;
+  /** What is wrong: an operation that did not return, a view of containerd that is not right, a clean-up that failed. */
+  readonly problems: readonly string[];
+  /** What is left when the pod is gone. */
+  readonly leaks: readonly string[];
+}
+
+/** Longer than any deadline of the product under TCG. */
+const OPERATION_MS = 90_000;
+const PREPARE_MS = 60_000;
+const VIEW_MS = 20_000;
+const CLEAN_MS = 60_000;
+const SETTLE_MS = 15_000;
+const LOOK_AGAIN_MS = 100;
+
+/** Undefined when there was nothing that the fault could strike. */
+export async function runCell(site: Site, { operation, step, fault }: Cell): Promise<CellResult | undefined> {
+  const subject = await operation.prepare(site, deadlineIn(PREPARE_MS, `prepare ${operation.name}`));
+  let blow: Blow | undefined;
+  site.meeting.attend(async (encounter) => {
+    if (blow !== undefined || encounter.step !== step) return "go";
+    blow = "go";
+    blow = await fault.strike(site, encounter, subject);
+    return blow === "nothing" ? "go" : blow;
+  });
+  const problems: string[] = [];
+  const startMs = performance.now();
+  const deadline = deadlineIn(OPERATION_MS, operation.name);
+  const failure = await operation.run(site, subject, deadline).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  const ms = Math.round(performance.now() - startMs);
+  site.meeting.attend(undefined);
+  if (ms > OPERATION_MS) problems.push(`${operation.name} did not return within ${OPERATION_MS / 1000} s`);
+  if (blow === undefined) problems.push(`${operation.name} did not come to ${step}`);
+  const attempt = async (work: () => Promise<void> | undefined): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      problems.push(reasonOf(error).slice(0, 500));
+    }
+  };
+  await attempt(() => fault.heal?.(site));
+  if (fault.fatal && blow !== undefined && failure === undefined)
+    await attempt(() => seenDead(site, subject));
+  await attempt(() => site.node.removePods(deadlineIn(CLEAN_MS, "remove the pods")));
+  const settle = deadlineIn(SETTLE_MS, "settle");
+  const leaks = await settledDifference(site.empty, () => nodeInventory(site.node, settle), settle);
+  if (blow === "nothing" && problems.length + leaks.length === 0) return undefined;
+  const succeeded = failure === undefined;
+  return { operation: operation.name, step, fault: fault.name, ms, succeeded, problems, leaks };
+}
+
+/** containerd knows that the pod is dead, and with it what ran in it. */
+async function seenDead({ node, work }: Site, { pod, container }: Subject): Promise<void> {
+  const deadline = deadlineIn(VIEW_MS, "see the pod's end");
+  const wrong = async (): Promise<string | undefined> => {
+    for (const id of pod === undefined ? await node.crictl.pods(deadline) : [pod.id]) {
+      const known = await node.crictl.inspectp(id, deadline).catch(() => undefined);
+      if (known?.state === "SANDBOX_READY") return "the pod is SANDBOX_READY though it is dead";
+    }
+    const state =
+      container === undefined ? undefined : await work.status(container, deadline).catch(() => undefined);
+    return state?.state === "CONTAINER_RUNNING"
+      ? "the container is CONTAINER_RUNNING though it is dead"
+      : undefined;
+  };
+  await untilRight(wrong, deadline);
+}
+
+async function untilRight(wrong: () => Promise<string | undefined>, deadline: Deadline): Promise<void> {
+  for (;;) {
+    const fault = await wrong();
+    if (fault === undefined) return;
+    if (deadline.remainingMs() < LOOK_AGAIN_MS) throw new Error(fault);
+    await setTimeout(LOOK_AGAIN_MS);
+  }
+}
+
+/** The steps that an operation comes to, each once, in their order. */
+export async function stepsOf(site: Site, operation: Operation): Promise<string[]> {
+  const subject = await operation.prepare(site, deadlineIn(PREPARE_MS, `prepare ${operation.name}`));
+  const steps = new Set<string>();
+  site.meeting.attend(({ step }) => {
+    steps.add(step);
+    return "go";
+  });
+  await operation.run(site, subject, deadlineIn(OPERATION_MS, operation.name));
+  site.meeting.attend(undefined);
+  await site.node.removePods(deadlineIn(CLEAN_MS, "remove the pods"));
+  return [...steps];
+}

@@ -1,0 +1,139 @@
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
+import { readMounts } from "../../sys/inventory/mountinfo.ts";
+import { listProcesses } from "../../sys/inventory/processes.ts";
+import { unmount } from "../../sys/mount.ts";
+import { run } from "../harness/run.ts";
+import type { Answer, Encounter } from "./meeting.ts";
+import type { Subject } from "./operations.ts";
+import type { Site } from "./site.ts";
+
+export type Blow = Answer | "nothing";
+
+/** What goes wrong at a step. */
+export interface Fault {
+  readonly name: string;
+  /** Whether the pod's VM or its shim cannot live on: containerd has to see the pod's end. */
+  readonly fatal: boolean;
+  /** Does it; what the step is told then, or that there was nothing to strike. */
+  strike(site: Site, encounter: Encounter, subject: Subject): Promise<Blow> | Blow;
+  /** Takes back what would keep the node from being cleaned. */
+  heal?(site: Site): Promise<void>;
+}
+
+const RESTART_MS = 30_000;
+const soon = (job: string): Deadline => deadlineIn(RESTART_MS, job);
+const FILLER = "filler";
+
+export const FAULTS: readonly Fault[] = [
+  { name: "step fails", fatal: false, strike: () => "error" },
+  {
+    name: "shim killed",
+    fatal: true,
+    strike(_, { pid }) {
+      kill(pid, "SIGKILL");
+      return "go";
+    },
+  },
+  { name: "QEMU killed", fatal: true, strike: (site) => signal(site, /^\S*qemu-system/, "SIGKILL") },
+  {
+    name: "QEMU stopped",
+    fatal: false,
+    strike: (site) => signal(site, /^\S*qemu-system/, "SIGSTOP"),
+  },
+  { name: "virtiofsd killed", fatal: false, strike: (site) => signal(site, /^\S*virtiofsd/, "SIGKILL") },
+  {
+    name: "containerd killed",
+    fatal: false,
+    async strike({ node }): Promise<Blow> {
+      await node.containerd.kill9(soon("kill containerd"));
+      // The step goes on while nobody listens.
+      setTimeout(() => void node.containerd.start(soon("start containerd")).catch(() => undefined), 200);
+      return "go";
+    },
+    async heal({ node }) {
+      if (node.containerd.running() === undefined) await node.containerd.start(soon("start containerd"));
+      await node.crictl.ready(soon("reach containerd"));
+    },
+  },
+  {
+    name: "netns removed",
+    fatal: false,
+    strike(site, _, { netns = podNetns(site) }) {
+      const path = existsSync(netns ?? "") ? netns : undefined;
+      if (path === undefined) return "nothing";
+      unmount(path);
+      rmSync(path, { force: true });
+      return "go";
+    },
+  },
+  {
+    name: "no descriptors",
+    fatal: false,
+    async strike(_, { pid }): Promise<Blow> {
+      const args = ["--pid", String(pid), "--nofile=16:16"];
+      await run({ command: "prlimit", args, deadline: soon("limit descriptors") });
+      return "go";
+    },
+  },
+  {
+    name: "no processes",
+    fatal: false,
+    strike(site) {
+      const files = pidLimits(site);
+      for (const file of files) writeFileSync(file, "1");
+      return files.length === 0 ? "nothing" : "go";
+    },
+    async heal(site) {
+      for (const file of pidLimits(site)) writeFileSync(file, "max");
+    },
+  },
+  {
+    name: "state full",
+    fatal: false,
+    async strike({ node }): Promise<Blow> {
+      const file = join(node.stateDirectory, FILLER);
+      await run({
+        command: "dd",
+        args: ["if=/dev/zero", `of=${file}`, "bs=64k"],
+        deadline: soon("fill tmpfs"),
+      });
+      return "go";
+    },
+    async heal({ node }) {
+      rmSync(join(node.stateDirectory, FILLER), { force: true });
+    },
+  },
+];
+
+function kill(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It is gone already.
+  }
+}
+
+function signal({ node }: Site, program: RegExp, name: NodeJS.Signals): Blow {
+  let blow: Blow = "nothing";
+  for (const [key, commandLine] of Object.entries(listProcesses(node.mark).things)) {
+    if (!program.test(commandLine)) continue;
+    kill(Number(key.split("@")[0]), name);
+    blow = "go";
+  }
+  return blow;
+}
+
+/** Of the pod that is being started: containerd has not said yet where it is. */
+function podNetns({ node }: Site): string | undefined {
+  const namespaces = readMounts().filter(({ type, target }) => type === "nsfs" && target.includes(node.mark));
+  return namespaces.map(({ target }) => target).find((target) => target !== node.netns);
+}
+
+/** Of the pods' parent, in either version of cgroups. */
+function pidLimits({ node }: Site): string[] {
+  return ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"]
+    .map((root) => join(root, node.mark, "pids.max"))
+    .filter((file) => existsSync(file));
+}

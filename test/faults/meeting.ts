@@ -1,0 +1,46 @@
+import { rmSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+
+/** A shim (or its `delete`) that has come to a step and waits for what is to happen. */
+export interface Encounter {
+  readonly pid: number;
+  readonly step: string;
+}
+
+/** `go`, or what the failpoint is to do. */
+export type Answer = "go" | "error";
+
+export interface Meeting extends AsyncDisposable {
+  /** Value of TAPIR_FAILPOINTS. */
+  readonly setting: string;
+  /** Who is asked from now on; everybody goes on when nobody is. */
+  attend(host: ((encounter: Encounter) => Promise<Answer> | Answer) | undefined): void;
+}
+
+/** The place where processes with failpoints stop at each step (sys/failpoint.ts). */
+export async function openMeeting(path: string): Promise<Meeting> {
+  let host: Parameters<Meeting["attend"]>[0];
+  const guests = new Set<Socket>();
+  const server = createServer((socket) => {
+    guests.add(socket);
+    socket.on("close", () => guests.delete(socket));
+    socket.on("error", () => undefined);
+    socket.once("data", async (line) => {
+      const [pid = "", step = ""] = String(line).trim().split(" ");
+      const answer = await Promise.resolve(host?.({ pid: Number(pid), step }) ?? "go").catch(() => "go");
+      socket.end(`${answer}\n`);
+    });
+  });
+  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve));
+  return {
+    setting: `meet:${path}`,
+    attend(next) {
+      host = next;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const guest of guests) guest.destroy();
+      await new Promise((resolve) => server.close(resolve));
+      rmSync(path, { force: true });
+    },
+  };
+}

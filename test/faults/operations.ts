@@ -1,0 +1,133 @@
+import { setTimeout } from "node:timers/promises";
+import { connectManagement, methods } from "../../cli/management-client.ts";
+import { sandboxDirectory } from "../../shim/state/directory.ts";
+import type { Deadline } from "../../sys/deadline.ts";
+import { runOk } from "../harness/run.ts";
+import type { TestPod } from "../harness/workload.ts";
+import type { Site } from "./site.ts";
+
+/** What an operation is done to. */
+export interface Subject {
+  readonly pod?: TestPod;
+  readonly netns?: string;
+  readonly container?: string;
+}
+
+/** Something users do; a fault happens while `run` runs. */
+export interface Operation {
+  readonly name: string;
+  prepare(site: Site, deadline: Deadline): Promise<Subject>;
+  run(site: Site, subject: Subject, deadline: Deadline): Promise<void>;
+}
+
+const LOOK_AGAIN_MS = 50;
+const SLEEP = { command: ["sleep", "1000"] };
+const LINK = "eth9";
+
+async function pod(site: Site, deadline: Deadline): Promise<Subject & { readonly pod: TestPod }> {
+  const made = await site.work.pod("faulty", deadline);
+  const { netnsPath } = await site.node.crictl.inspectp(made.id, deadline);
+  return { pod: made, netns: netnsPath };
+}
+
+async function created(site: Site, deadline: Deadline): Promise<Subject> {
+  const subject = await pod(site, deadline);
+  return { ...subject, container: await subject.pod.create("one", SLEEP, deadline) };
+}
+
+async function running(site: Site, deadline: Deadline): Promise<Subject> {
+  const subject = await pod(site, deadline);
+  return { ...subject, container: await subject.pod.start("one", SLEEP, deadline) };
+}
+
+async function plugged(site: Site, deadline: Deadline): Promise<Subject> {
+  const subject = await pod(site, deadline);
+  await plug(site, subject, deadline);
+  return subject;
+}
+
+/** As CNI does for a network that is added later; the monitor sees it. */
+async function plug(site: Site, { pod: target, netns = "" }: Subject, deadline: Deadline): Promise<void> {
+  const args = ["link", "add", LINK, "type", "veth", "peer", "name", `${LINK}-far`];
+  await ip(netns, args, deadline);
+  // One end, so that there is one NIC.
+  await ip(netns, ["link", "set", `${LINK}-far`, "netns", site.node.mark], deadline);
+  await ip(netns, ["link", "set", LINK, "up"], deadline);
+  await interfacesUntil(site, target?.id ?? "", (names) => names.includes(LINK), deadline);
+}
+
+async function unplug(site: Site, { pod: target, netns = "" }: Subject, deadline: Deadline): Promise<void> {
+  await ip(netns, ["link", "del", LINK], deadline);
+  await interfacesUntil(site, target?.id ?? "", (names) => !names.includes(LINK), deadline);
+}
+
+/** The guest is asked until it says so; when it cannot be asked any more, that is the operation's failure. */
+async function interfacesUntil(
+  { node }: Site,
+  id: string,
+  satisfied: (names: readonly string[]) => boolean,
+  deadline: Deadline,
+): Promise<void> {
+  const directory = sandboxDirectory(node.stateDirectory, "k8s.io", id);
+  for (;;) {
+    using connection = await deadline.race(connectManagement(directory));
+    const { interfaces } = await deadline.race(connection.call(methods.listInterfaces, {}));
+    if (satisfied(interfaces.map(({ name }) => name))) return;
+    await setTimeout(LOOK_AGAIN_MS, undefined, { signal: deadline.signal });
+  }
+}
+
+function ip(netns: string, args: readonly string[], deadline: Deadline): Promise<string> {
+  return runOk({ command: "ip", args, deadline, netns });
+}
+
+async function crictl(site: Site, args: readonly string[], deadline: Deadline): Promise<void> {
+  const { exitCode, stderr } = await site.work.crictl(args, deadline);
+  if (exitCode !== 0) throw new Error(`crictl ${args.join(" ")}: ${stderr.trim().slice(-1000)}`);
+}
+
+export const OPERATIONS: readonly Operation[] = [
+  {
+    name: "runp",
+    prepare: async () => ({}),
+    run: async (site, _, deadline) => void (await pod(site, deadline)),
+  },
+  {
+    name: "create",
+    prepare: pod,
+    run: async (_, { pod: target }, deadline) => void (await target?.create("one", SLEEP, deadline)),
+  },
+  {
+    name: "start",
+    prepare: created,
+    run: (site, { container = "" }, deadline) => crictl(site, ["start", container], deadline),
+  },
+  {
+    name: "exec",
+    prepare: running,
+    run: (site, { container = "" }, deadline) =>
+      crictl(site, ["exec", "--sync", container, "true"], deadline),
+  },
+  {
+    name: "update",
+    prepare: running,
+    run: (site, { container = "" }, deadline) =>
+      crictl(site, ["update", "--cpu-share", "512", container], deadline),
+  },
+  { name: "plug", prepare: pod, run: plug },
+  { name: "unplug", prepare: plugged, run: unplug },
+  {
+    name: "stop",
+    prepare: running,
+    run: (site, { pod: target }, deadline) => crictl(site, ["stopp", target?.id ?? ""], deadline),
+  },
+  {
+    name: "remove",
+    async prepare(site, deadline) {
+      const subject = await running(site, deadline);
+      await crictl(site, ["stopp", subject.pod?.id ?? ""], deadline);
+      return subject;
+    },
+    run: (site, { pod: target }, deadline) => crictl(site, ["rmp", target?.id ?? ""], deadline),
+  },
+];
