@@ -44,6 +44,17 @@ program
   .description("undo what sandboxes left whose shim is gone: after a crash, or a reboot")
   .action(async () => (await import("./cleanup.ts")).cleanup());
 
+const check = program.command("check").description("find out whether things are as they have to be");
+
+check
+  .command("security")
+  .description("show what a pod's QEMU and virtiofsd may do and see, and what is not as promised")
+  .argument("<sandbox>", "id of the sandbox, or the beginning of it")
+  .option("--json", "for programs")
+  .action(async (id: string, options: { json?: boolean }) =>
+    (await import("./check/security.ts")).checkSecurity(id, options),
+  );
+
 const factory = program
   .command("factory")
   .description("look after the saved guests that pods are restored from");

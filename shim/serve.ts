@@ -14,7 +14,10 @@ import { statusOfError } from "./task/status.ts";
 import { openTasks } from "./task/tasks.ts";
 import { createServer } from "./ttrpc/server.ts";
 
-/** Without a connection and without a sandbox there is nobody to stay for: containerd is gone for good. */
+/**
+ * Without a sandbox and without a word from anybody there is nobody to stay for: containerd is gone for good, or it was
+ * restarted while the sandbox was made, is connected, and knows of none that it could shut down.
+ */
 const IDLE_EXIT_MS = 30_000;
 /** containerd waits 3 s for the end of a shim that it told to shut down. */
 const FLUSH_MS = 2_000;
@@ -64,7 +67,7 @@ export function serve(serving: Serving): (connection: Socket) => void {
     onIdle: () => idle.refresh(),
   });
   const idle = setTimeout(() => {
-    if (!tasks.occupied && server.connections === 0) void end("nobody needs it");
+    if (!tasks.occupied) void end("nobody needs it");
   }, IDLE_EXIT_MS);
   listener.on("error", (error) => {
     log.error("cannot listen", { error });
@@ -83,7 +86,10 @@ export function serve(serving: Serving): (connection: Socket) => void {
   }
   process.on("SIGHUP", () => undefined);
   log.info("shim serves", { socket, version, node: process.versions.node });
-  return (connection) => server.accept(connection);
+  return (connection) => {
+    connection.on("data", () => idle.refresh());
+    server.accept(connection);
+  };
 }
 
 /** What a pod needs before its QEMU runs: netlink and the C library; gRPC comes after that. */

@@ -52,6 +52,7 @@ export async function startVirtiofsd(
       try {
         const process = await launch(program.path, argv, [listening], token, {
           capabilities: CAPABILITIES,
+          limits: { core: 0 },
           cgroups,
         });
         return { process, socketFd: connected };

@@ -1,0 +1,112 @@
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+
+/** What a process may do and see, as /proc tells (proc_pid_status(5), capabilities(7), namespaces(7)). */
+export interface Confinement {
+  readonly pid: number;
+  readonly program: string;
+  readonly user: number;
+  readonly group: number;
+  readonly groups: readonly number[];
+  /** Names, lower-case, without "cap_": what it may use or get back. */
+  readonly capabilities: readonly string[];
+  readonly noNewPrivileges: boolean;
+  /** Whether each of its threads has a filter for system calls. */
+  readonly seccomp: boolean;
+  /** Names of namespaces that are not this process's: "mnt", "net", ... */
+  readonly ownNamespaces: readonly string[];
+  /** Network interfaces that it sees, besides lo. */
+  readonly interfaces: readonly string[];
+  /** What it sees in its root. */
+  readonly root: readonly string[];
+  /** Soft and hard limit of core dumps are 0. */
+  readonly noCoreDumps: boolean;
+}
+
+/** Reads it as root. Errors: ENOENT, ESRCH when the process is gone. */
+export function readConfinement(pid: number): Confinement {
+  const proc = `/proc/${pid}`;
+  const status = fieldsOf(readFileSync(`${proc}/status`, "utf8"));
+  const threads = readdirSync(`${proc}/task`).map((thread) =>
+    fieldsOf(readFileSync(`${proc}/task/${thread}/status`, "utf8")),
+  );
+  const ids = (name: string): number[] => (status.get(name) ?? "").split(/\s+/).filter(Boolean).map(Number);
+  return {
+    pid,
+    program: status.get("Name") ?? "",
+    user: ids("Uid")[1] ?? 0,
+    group: ids("Gid")[1] ?? 0,
+    groups: ids("Groups"),
+    capabilities: capabilityNames(status.get("CapPrm"), status.get("CapBnd"), ids("Uid")[1] === 0),
+    noNewPrivileges: status.get("NoNewPrivs") === "1",
+    seccomp: threads.every((thread) => thread.get("Seccomp") === "2"),
+    ownNamespaces: NAMESPACES.filter((name) => namespace(pid, name) !== namespace("self", name)),
+    interfaces: readFileSync(`${proc}/net/dev`, "utf8")
+      .split("\n")
+      .slice(2)
+      .map(interfaceName)
+      .filter(isOther),
+    root: readdirSync(`${proc}/root`),
+    noCoreDumps: /^Max core file size +0 +0 /m.test(readFileSync(`${proc}/limits`, "utf8")),
+  };
+}
+
+const NAMESPACES = ["mnt", "net", "ipc", "pid", "uts", "user", "cgroup"];
+
+function fieldsOf(status: string): Map<string, string> {
+  return new Map(
+    status.split("\n").map((line) => {
+      const colon = line.indexOf(":");
+      return [line.slice(0, colon), line.slice(colon + 1).trim()] as const;
+    }),
+  );
+}
+
+const namespace = (pid: number | string, name: string): string => readlinkSync(`/proc/${pid}/ns/${name}`);
+const interfaceName = (line: string): string => line.split(":")[0]?.trim() ?? "";
+const isOther = (name: string): boolean => name !== "" && name !== "lo";
+
+/** A process of root regains what its bounding set leaves when it executes something; any other one has what it has. */
+function capabilityNames(permitted = "0", bounding = "0", isRoot: boolean): string[] {
+  const bits = BigInt(`0x${isRoot ? bounding : permitted}`) | BigInt(`0x${permitted}`);
+  const names: string[] = [];
+  for (let bit = 0; bits >> BigInt(bit) !== 0n; bit += 1) {
+    if (((bits >> BigInt(bit)) & 1n) === 1n) names.push(CAPABILITIES[bit] ?? `capability ${bit}`);
+  }
+  return names;
+}
+
+/** By number (linux/capability.h). */
+const CAPABILITIES = [
+  ...["chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap"],
+  ...[
+    "linux_immutable",
+    "net_bind_service",
+    "net_broadcast",
+    "net_admin",
+    "net_raw",
+    "ipc_lock",
+    "ipc_owner",
+  ],
+  ...[
+    "sys_module",
+    "sys_rawio",
+    "sys_chroot",
+    "sys_ptrace",
+    "sys_pacct",
+    "sys_admin",
+    "sys_boot",
+    "sys_nice",
+  ],
+  ...[
+    "sys_resource",
+    "sys_time",
+    "sys_tty_config",
+    "mknod",
+    "lease",
+    "audit_write",
+    "audit_control",
+    "setfcap",
+  ],
+  ...["mac_override", "mac_admin", "syslog", "wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf"],
+  "checkpoint_restore",
+];
