@@ -1,3 +1,4 @@
+import { chmodSync } from "node:fs";
 import { createServer as listenOn } from "node:net";
 import { ManagementDefinition } from "../proto/gen/tapir/management/v1/management.ts";
 import { type Deadline, deadlineIn } from "../sys/deadline.ts";
@@ -77,6 +78,7 @@ export async function serveManagement(
     await listening.promise.catch((error: unknown) => {
       throw wrapError(error, { operation: "listen on", object: path });
     });
+    chmodSync(path, 0o600);
     onRelease(async () => {
       listener.close();
       await server.close();

@@ -10,8 +10,8 @@ export interface Confinement {
   /** Names, lower-case, without "cap_": what it may use or get back. */
   readonly capabilities: readonly string[];
   readonly noNewPrivileges: boolean;
-  /** Whether each of its threads has a filter for system calls. */
-  readonly seccomp: boolean;
+  /** Which of its threads have a filter for system calls. */
+  readonly seccomp: "all" | "main" | "none";
   /** Names of namespaces that are not this process's: "mnt", "net", ... */
   readonly ownNamespaces: readonly string[];
   /** Network interfaces that it sees, besides lo. */
@@ -30,15 +30,18 @@ export function readConfinement(pid: number): Confinement {
     fieldsOf(readFileSync(`${proc}/task/${thread}/status`, "utf8")),
   );
   const ids = (name: string): number[] => (status.get(name) ?? "").split(/\s+/).filter(Boolean).map(Number);
+  const noNewPrivileges = status.get("NoNewPrivs") === "1";
+  // Root gets what the bounding set leaves when it executes something, unless it may gain nothing.
+  const mayGain = ids("Uid")[1] === 0 && !noNewPrivileges;
   return {
     pid,
     program: status.get("Name") ?? "",
     user: ids("Uid")[1] ?? 0,
     group: ids("Gid")[1] ?? 0,
     groups: ids("Groups"),
-    capabilities: capabilityNames(status.get("CapPrm"), status.get("CapBnd"), ids("Uid")[1] === 0),
-    noNewPrivileges: status.get("NoNewPrivs") === "1",
-    seccomp: threads.every((thread) => thread.get("Seccomp") === "2"),
+    capabilities: capabilityNames(status.get(mayGain ? "CapBnd" : "CapPrm")),
+    noNewPrivileges,
+    seccomp: threads.every(isFiltered) ? "all" : isFiltered(status) ? "main" : "none",
     ownNamespaces: NAMESPACES.filter((name) => namespace(pid, name) !== namespace("self", name)),
     interfaces: readFileSync(`${proc}/net/dev`, "utf8")
       .split("\n")
@@ -65,9 +68,10 @@ const namespace = (pid: number | string, name: string): string => readlinkSync(`
 const interfaceName = (line: string): string => line.split(":")[0]?.trim() ?? "";
 const isOther = (name: string): boolean => name !== "" && name !== "lo";
 
-/** A process of root regains what its bounding set leaves when it executes something; any other one has what it has. */
-function capabilityNames(permitted = "0", bounding = "0", isRoot: boolean): string[] {
-  const bits = BigInt(`0x${isRoot ? bounding : permitted}`) | BigInt(`0x${permitted}`);
+const isFiltered = (thread: ReadonlyMap<string, string>): boolean => thread.get("Seccomp") === "2";
+
+function capabilityNames(hexadecimal = "0"): string[] {
+  const bits = BigInt(`0x${hexadecimal}`);
   const names: string[] = [];
   for (let bit = 0; bits >> BigInt(bit) !== 0n; bit += 1) {
     if (((bits >> BigInt(bit)) & 1n) === 1n) names.push(CAPABILITIES[bit] ?? `capability ${bit}`);

@@ -63,6 +63,7 @@ export function drawSvg(results: readonly CellResult[]): string {
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="sans-serif" font-size="11">`,
+    "<title>Fault matrix</title>",
     ...heads,
     ...body,
     "</svg>",

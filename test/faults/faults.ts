@@ -49,7 +49,6 @@ export const FAULTS: readonly Fault[] = [
     async strike({ node }): Promise<Blow> {
       await node.containerd.kill9(soon("kill containerd"));
       // The step goes on while nobody listens.
-      setTimeout(() => void node.containerd.start(soon("start containerd")).catch(() => undefined), 200);
       return "go";
     },
     async heal({ node }) {
