@@ -50,7 +50,7 @@ export function serve(serving: Serving): (connection: Socket) => void {
     await publisher.close(FLUSH_MS);
     listener.close();
     giveBackSocket();
-    // Before containerd sees the connection's end, and runs `delete`.
+    // The end of the connection lets containerd run `delete`, too.
     writeDeleted(bundle);
     await server.close();
     process.exit(0);
@@ -58,7 +58,15 @@ export function serve(serving: Serving): (connection: Socket) => void {
 
   const handlers = handlersOf(
     TaskDefinition.methods,
-    taskService({ tasks, version, onShutdown: () => void setImmediate(end, "shutdown") }),
+    taskService({
+      tasks,
+      version,
+      onShutdown() {
+        // Once it has heard the answer, containerd may run `delete` at any time.
+        writeDeleted(bundle);
+        setImmediate(end, "shutdown");
+      },
+    }),
   );
   const server = createServer({
     // Version 3 of the API has the same messages under another name.

@@ -13,7 +13,7 @@ import type { Tasks } from "./tasks.ts";
 export interface TaskServiceOptions {
   readonly tasks: Tasks;
   readonly version: string;
-  /** Called after Shutdown was accepted; the answer is on its way then. */
+  /** Called when Shutdown was accepted, before it is answered. */
   readonly onShutdown: () => void;
 }
 

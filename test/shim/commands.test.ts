@@ -12,7 +12,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
 import { BootstrapParams, BootstrapResult } from "../../proto/gen/containerd/runtime/bootstrap.ts";
-import { CreateTaskRequest, DeleteResponse } from "../../proto/gen/containerd/task/task.ts";
+import {
+  CreateTaskRequest,
+  DeleteRequest,
+  DeleteResponse,
+  KillRequest,
+  ShutdownRequest,
+  WaitRequest,
+} from "../../proto/gen/containerd/task/task.ts";
 import { RuntimeInfo } from "../../proto/gen/containerd/types/types.ts";
 import { connect } from "../../shim/ttrpc/client.ts";
 import { deadlineIn } from "../../sys/deadline.ts";
@@ -217,6 +224,22 @@ test("delete after a kill -9: the ledger is replayed, the VM and the socket are 
     [],
   );
   t.is((await remove(killed, "killed")).exitCode, 0);
+});
+
+test("when Shutdown is answered, so is the delete that may follow at once", async (t) => {
+  const shimOf = await start("shutdown");
+  await create(shimOf, "shutdown");
+  const client = await connect(shimOf.socket, 1000);
+  const call = (method: string, request: Uint8Array) =>
+    client.call("containerd.task.v3.Task", method, request, { timeoutMs: 10_000 });
+  const id = "shutdown";
+  await call("Kill", KillRequest.encode(KillRequest.fromPartial({ id, signal: 9 })).finish());
+  await call("Wait", WaitRequest.encode(WaitRequest.fromPartial({ id })).finish());
+  await call("Delete", DeleteRequest.encode(DeleteRequest.fromPartial({ id })).finish());
+  await call("Shutdown", ShutdownRequest.encode(ShutdownRequest.fromPartial({ id })).finish());
+  t.true(existsSync(join(shimOf.bundle, "deleted")));
+  t.like((await remove(shimOf, id)).response, { exitStatus: 137 });
+  await client.closed;
 });
 
 test("delete ends a shim that lives, also one that hangs, in time", async (t) => {
