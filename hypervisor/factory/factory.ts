@@ -22,6 +22,8 @@ export interface FactorySettings {
   readonly cacheSocket?: string | undefined;
   readonly prepare: PrepareGuest;
   readonly measure: Measure;
+  /** Waits until this guest may run; asked as late as possible, and perhaps more than once. Not set: it may at any time. */
+  readonly turn?: (() => Promise<void>) | undefined;
   /** Told why a guest boots that should have been restored. */
   warn(message: string, error: unknown): void;
 }
@@ -45,19 +47,20 @@ export function createFactory(settings: FactorySettings): Hypervisor {
 }
 
 async function boot(
-  { measure }: FactorySettings,
+  { measure, turn }: FactorySettings,
   plan: VmPlan,
   nics: Promise<readonly VmNic[]>,
   ledger: Ledger,
   deadline: Deadline,
 ): Promise<Vm> {
   const spec = { ...plan, nics: await deadline.race(nics) };
+  await turn?.();
   return measure("QEMU start", () => createQemu().start(spec, ledger, deadline));
 }
 
 /** Undefined when there is no VM in the cache, or taking it failed: it only would have been quicker. */
 async function tryCache(
-  { cacheSocket, attach, memory, measure, warn }: FactorySettings,
+  { cacheSocket, attach, memory, measure, turn, warn }: FactorySettings,
   plan: VmPlan,
   nics: Promise<readonly VmNic[]>,
   ledger: Ledger,
@@ -67,6 +70,7 @@ async function tryCache(
   if (cacheSocket === undefined || attach === "warm") return undefined;
   let vm: RestoredVm | undefined;
   try {
+    await turn?.();
     vm = await measure("cache", () => takeClone({ socket: cacheSocket, plan, memory }, ledger, deadline));
     if (vm === undefined) return undefined;
     for (const nic of await deadline.race(nics)) {
@@ -91,7 +95,7 @@ async function tryRestore(
   ledger: Ledger,
   deadline: Deadline,
 ): Promise<Vm | undefined> {
-  const { store, memory, prepare, measure, warn } = settings;
+  const { store, memory, prepare, measure, turn, warn } = settings;
   const limit = deadline.within(deadline.remainingMs() * TEMPLATE_SHARE, `get a template for ${plan.name}`);
   let template: OpenTemplate;
   try {
@@ -103,8 +107,8 @@ async function tryRestore(
   }
   using opened = template;
   try {
-    const request = { plan, nics, template: opened, memory, measure };
-    const vm = await restoreVm(request, ledger, limit);
+    const request = { plan, nics, template: opened, memory, measure, turn };
+    const vm = await restoreVm(request, ledger, deadline);
     countHit(store, opened.manifest.key);
     const distrust = (reason: unknown): void => discard(store, opened, reason);
     return { ...vm, restored: { ...vm.restored, distrust } };

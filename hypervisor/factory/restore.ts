@@ -25,6 +25,8 @@ export interface RestoreRequest {
   readonly template: OpenTemplate;
   readonly memory: MemoryMode;
   readonly measure: Measure;
+  /** Waits until the guest may run. Not set: at once. */
+  readonly turn?: (() => Promise<void>) | undefined;
   /** The VM lives on when this process dies. */
   readonly outlives?: boolean;
 }
@@ -32,6 +34,9 @@ export interface RestoreRequest {
 export interface RestoredVm extends QemuVm {
   readonly restored: RestoredGuest;
 }
+
+/** Of the time that is left before and after the guest's turn, so much: what is left must do for a boot. */
+const SHARE = 0.5;
 
 /**
  * Starts a VM where the template was saved. Memory, QEMU and the pod's NICs come at the same time. The first NIC takes
@@ -49,7 +54,8 @@ export async function restoreVm(
   const rootPorts = plan.rootPorts + (plan.firstNic === undefined ? 0 : 1);
   const spec = { ...plan, rootPorts, nics: [] };
   const options = { memory: memory.backing, incoming: true, outlives };
-  const vm = await measure("QEMU start", () => createQemu().start(spec, ledger, deadline, options));
+  const limit = partOf(deadline, plan.name);
+  const vm = await measure("QEMU start", () => createQemu().start(spec, ledger, limit, options));
   try {
     return await takeOver(vm, request, memory.filled, deadline);
   } catch (error) {
@@ -83,25 +89,32 @@ function startMemory({ template, memory, measure }: RestoreRequest): GuestMemory
 
 async function takeOver(
   vm: QemuVm,
-  { plan, nics, template, measure }: RestoreRequest,
+  { plan, nics, template, measure, turn }: RestoreRequest,
   memoryFilled: Promise<void>,
   deadline: Deadline,
 ): Promise<RestoredVm> {
-  const all = await deadline.race(nics);
+  const before = partOf(deadline, plan.name);
+  const all = await before.race(nics);
   const warmNics = plan.firstNic === undefined ? 0 : 1;
   const [first, others] = [all.slice(0, warmNics).at(0), all.slice(warmNics)];
   using placeholder = first === undefined ? openPlaceholder(plan) : undefined;
   const warm = first ?? placeholder?.nic;
   const load = async (): Promise<void> => {
-    if (warm !== undefined) await vm.nics.attach(warm, deadline);
+    if (warm !== undefined) await vm.nics.attach(warm, before);
     // The devices look into it while their state is read.
     await memoryFilled;
-    await loadState(vm.qmp, template.stateFd, deadline);
+    await loadState(vm.qmp, template.stateFd, before);
   };
   await measure("load state", load);
-  const clock = await resumeGuest(vm, BigInt(template.manifest.monotonicNanoseconds), deadline);
-  if (first === undefined && warm !== undefined) await vm.nics.detach(warm.id, deadline);
-  for (const nic of others) await measure("hot-plug", () => vm.nics.attach(nic, deadline));
+  await turn?.();
+  const after = partOf(deadline, plan.name);
+  const clock = await resumeGuest(vm, BigInt(template.manifest.monotonicNanoseconds), after);
+  if (first === undefined && warm !== undefined) await vm.nics.detach(warm.id, after);
+  for (const nic of others) await measure("hot-plug", () => vm.nics.attach(nic, after));
   const hardwareMacs = new Map(first === undefined ? [] : [[first.id, WARM_MAC]]);
   return { ...vm, restored: { hardwareMacs, clock } };
+}
+
+function partOf(deadline: Deadline, name: string): Deadline {
+  return deadline.within(deadline.remainingMs() * SHARE, `restore ${name}`);
 }

@@ -9,7 +9,7 @@ import { timeoutMs } from "../config/timeout.ts";
 export function podFactory(
   configuration: Configuration,
   accelerator: Accelerator,
-  observer: { readonly measure: Measure; warn(message: string, error: unknown): void },
+  pod: { readonly measure: Measure; turn(): Promise<void>; warn(message: string, error: unknown): void },
 ): Hypervisor {
   const { template, path, memory, attach, cacheSize, cacheSocket } = configuration.factory;
   const bootMs = timeoutMs(configuration, configuration.agent.dialTimeoutSeconds, accelerator);
@@ -23,6 +23,6 @@ export function podFactory(
       const { prepareGuest } = await import("./prepare-guest.ts");
       return prepareGuest(guest, deadline.within(bootMs, "prepare a guest to be saved"));
     },
-    ...observer,
+    ...pod,
   });
 }

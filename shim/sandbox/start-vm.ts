@@ -17,6 +17,7 @@ import type { Timeline } from "../state/timeline.ts";
 import type { SandboxSpec } from "./bundle.ts";
 import { configureGuest, reachAgent, unlessEnded } from "./configure-guest.ts";
 import type { Settings } from "./settings.ts";
+import { type StartTurn, startTurn } from "./turn.ts";
 
 export interface VmStart {
   readonly spec: SandboxSpec;
@@ -49,9 +50,10 @@ export async function startVm(start: VmStart): Promise<ConnectedVm> {
   // Ends with the caller's, and when one side gives up.
   const signal = AbortSignal.any([deadline.signal, giveUp.signal]);
   const together = deadlineIn(deadline.remainingMs(), deadline.job, signal);
+  const turn = startTurn(start.settings, { ...start, deadline: together });
   const connecting = connectPod(start, together);
   const starting = startAnsweringGuest(
-    start,
+    { ...start, turn },
     connecting.then(({ nics }) => nics),
     together,
   );
@@ -66,6 +68,7 @@ export async function startVm(start: VmStart): Promise<ConnectedVm> {
     await Promise.allSettled([connecting, starting]);
     throw error;
   } finally {
+    await turn.over();
     // QEMU has its own copies: the taps are to die with it.
     for (const nic of await connecting.then(({ nics }) => nics).catch(() => [])) nic.closeDescriptors();
   }
@@ -95,9 +98,13 @@ async function connectPod(
   return { nics, network: planGuest(found, plans) };
 }
 
+interface Waiting extends VmStart {
+  readonly turn: StartTurn;
+}
+
 /** A restored guest that is silent is given up, and one is booted in its place. */
 async function startAnsweringGuest(
-  start: VmStart,
+  start: Waiting,
   nics: Promise<readonly AttachedNic[]>,
   deadline: Deadline,
 ): Promise<PodVm & { readonly runningMs: number }> {
@@ -123,7 +130,7 @@ async function startAnsweringGuest(
 }
 
 function startGuest(
-  { spec, settings, ledger, timeline, log, cgroups }: VmStart,
+  { spec, settings, ledger, timeline, log, cgroups, turn }: Waiting,
   configuration: Configuration,
   nics: Promise<readonly AttachedNic[]>,
   deadline: Deadline,
@@ -131,6 +138,7 @@ function startGuest(
   const { accelerator } = settings;
   const factory = podFactory(configuration, accelerator, {
     measure: timeline.measure,
+    turn: turn.take,
     warn: (message, error) => log.warn(message, { sandbox: spec.id, error }),
   });
   const plan = vmPlan(configuration, accelerator, {
