@@ -15,7 +15,12 @@ const PLACES = {
   // The defaults of configuration.toml.
   guest: "/usr/share/tapir",
   configuration: "/etc/tapir/configuration.toml",
+  // Where systemd looks for what an administrator installed himself.
+  units: "/usr/local/lib/systemd/system",
 } as const;
+
+/** Of the VM cache; it is there, and off until somebody enables it. */
+const UNIT = "tapir-factory.service";
 
 /** `root` is put before every path: "" for this machine, a directory to make a package of. */
 async function install(root: string): Promise<void> {
@@ -36,6 +41,9 @@ async function install(root: string): Promise<void> {
   for (const file of readdirSync(guest)) {
     replace(join(place(PLACES.guest), file), (target) => copyFileSync(join(guest, file), target));
   }
+  replace(join(place(PLACES.units), UNIT), (target) =>
+    copyFileSync(join(PROJECT, "configs/systemd", UNIT), target),
+  );
   const configuration = place(PLACES.configuration);
   // An operator's file is his.
   if (!existsSync(configuration)) {
@@ -54,6 +62,7 @@ try {
   const { values } = parseArgs({ options: { root: { type: "string", default: "" } } });
   await install(values.root);
   process.stdout.write("tell containerd of the runtime: see configs/containerd, then restart it\n");
+  process.stdout.write(`to keep VMs ready: factory.cache_size, then systemctl enable --now ${UNIT}\n`);
 } catch (error) {
   process.stderr.write(`install: ${reasonOf(error)}\n`);
   process.exitCode = 1;

@@ -8,14 +8,20 @@ import type { VmPlan } from "../../hypervisor/hypervisor.ts";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import type { Configuration } from "../config/schema.ts";
 import { timeoutMs } from "../config/timeout.ts";
+import { type CacheStatus, cacheStatus } from "./cache-status.ts";
 import { prepareGuest } from "./prepare-guest.ts";
 import { vmPlan } from "./vm-plan.ts";
+
+/** Its templates and its VM cache. */
+export interface NodeFactoryStatus extends FactoryStatus {
+  readonly cache: CacheStatus;
+}
 
 /** The node's factory, as its operator deals with it. */
 export interface NodeFactory {
   /** Makes the template for pods of the node's configuration, unless it is there; what went wrong before does not count. */
   init(): Promise<void>;
-  status(): FactoryStatus;
+  status(): Promise<NodeFactoryStatus>;
   destroy(): Promise<void>;
 }
 
@@ -35,7 +41,11 @@ export function nodeFactory(configuration: Configuration): NodeFactory {
         within("build a template"),
       );
     },
-    status: () => factoryStatus(store, readKeyParts(plan())),
+    async status() {
+      const wanted = plan();
+      const cache = await cacheStatus(configuration, wanted);
+      return { ...factoryStatus(store, readKeyParts(wanted)), cache };
+    },
     destroy: () => destroyFactory(store, within("destroy the factory")),
   };
 }

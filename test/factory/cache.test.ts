@@ -1,10 +1,12 @@
 // Requires root, containerd, CNI plugins, QEMU and what the set-up puts below build/.
 // Pods that take a restored VM from `tapir factory serve`, and what becomes of them when it dies.
-import { readdirSync, readFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import test from "ava";
 import { askGuest } from "../../cli/management-client.ts";
+import type { CacheStatus } from "../../shim/factory/cache-status.ts";
+import type { NodeFactoryStatus } from "../../shim/factory/node-factory.ts";
 import { sandboxDirectory } from "../../shim/state/directory.ts";
 import { readTimeline } from "../../shim/state/timeline.ts";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
@@ -12,7 +14,7 @@ import { hasLedger, readLedger } from "../../sys/ledger.ts";
 import { type CacheServer, configureCache, startCacheServer } from "../harness/cache-server.ts";
 import { useNode } from "../harness/fixture.ts";
 import { readGuestState } from "../harness/guest-state.ts";
-import { BUILT } from "../harness/project.ts";
+import { BUILT, PROJECT } from "../harness/project.ts";
 
 const node = useNode(test);
 const SIZE = 2;
@@ -44,13 +46,19 @@ async function answers(id: string): Promise<void> {
   for (const address of addresses) await node().ping(address, soon());
 }
 
+function tapir(...args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
+  const variable = `TAPIR_CONFIG=${node().directory}/configuration.toml`;
+  return node().run("env", [variable, join(BUILT.shim, "tapir"), ...args], soon());
+}
+
 async function cleanup(): Promise<string> {
-  const { stdout, stderr } = await node().run(
-    "env",
-    [`TAPIR_CONFIG=${node().directory}/configuration.toml`, join(BUILT.shim, "tapir"), "cleanup"],
-    soon(),
-  );
+  const { stdout, stderr } = await tapir("cleanup");
   return stdout + stderr;
+}
+
+async function cacheStatus(): Promise<CacheStatus> {
+  const { stdout } = await tapir("factory", "status", "--json");
+  return (JSON.parse(stdout) as NodeFactoryStatus).cache;
 }
 
 test.serial(
@@ -81,6 +89,9 @@ test.serial(
       t.is(new Set(views.map((details) => details[field])).size, pods.length, field);
     await server.ready(SIZE, soon());
     t.is(clones().length, SIZE);
+    const counts = { target: SIZE, ready: SIZE, misfits: 0, served: 2 };
+    t.like(await cacheStatus(), { state: "running", target: SIZE, server: { ...counts, pid: server.pid } });
+    t.regex((await tapir("factory", "status")).stdout, /^VM cache: 2 of 2 clones ready, 2 taken; server /m);
   },
 );
 
@@ -106,10 +117,26 @@ test.serial("a second server is refused and takes nothing from the first", async
   t.is(clones().length, SIZE);
 });
 
+test.serial(
+  "a configuration without a cache: the server's exit code tells systemd not to try again",
+  async (t) => {
+    const directory = join(node().directory, "without");
+    mkdirSync(directory);
+    const path = join(directory, "configuration.toml");
+    copyFileSync(join(node().directory, "configuration.toml"), path);
+    const useless = startCacheServer(node(), { TAPIR_CONFIG: path });
+    const code = await soon().race(useless.ended);
+    t.regex(useless.log(), /factory\.cache_size is 0/);
+    const unit = readFileSync(join(PROJECT, "configs/systemd/tapir-factory.service"), "utf8");
+    t.true(unit.includes(`\nRestartPreventExitStatus=${code}\n`));
+  },
+);
+
 test.serial("kill -9 of the server: pods live on, new ones do without, the next one cleans up", async (t) => {
   await server?.end("SIGKILL", soon());
   const left = clones();
   t.is(left.length, SIZE);
+  t.like(await cacheStatus(), { state: "absent", target: SIZE });
   const old = await node().crictl.pods(soon());
   t.is(old.length, 3);
   for (const id of old) await t.notThrowsAsync(answers(id));

@@ -8,6 +8,7 @@ import { BUILT, built } from "./project.ts";
 
 /** `tapir factory serve` of a private node. */
 export interface CacheServer {
+  readonly pid: number;
   /** What it said so far. */
   log(): string;
   /** Resolves when it says, from now on or last, that so many VMs are ready. */
@@ -47,6 +48,7 @@ export function startCacheServer(node: TestNode, env: Readonly<Record<string, st
   const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
   const last = (): string | undefined => said.match(/\d+ of \d+ clones|was taken/g)?.at(-1);
   return {
+    pid: child.pid ?? 0,
     log: () => said,
     ended,
     async ready(count, deadline) {

@@ -16,9 +16,11 @@ import { Code } from "../../../sys/status.ts";
 import { acceptUnix, duplicate, listenUnix } from "../../../sys/unix-socket.ts";
 import { fakeQmp } from "../../../test/fakes/qmp.ts";
 import type { VmPlan } from "../../hypervisor.ts";
+import { askCache } from "./ask.ts";
 import type { Clone } from "./clone.ts";
-import { handOver } from "./hand-over.ts";
+import { type CloneSource, handOver } from "./hand-over.ts";
 import { cacheKey } from "./key.ts";
+import type { CacheState } from "./message.ts";
 import { takeClone } from "./take.ts";
 
 const soon = (): Deadline => deadlineIn(5000, "test a hand-over");
@@ -99,6 +101,9 @@ function standIn(name: string) {
   return { clone, directory, identity, qmp, ceded: () => ceded, removals: () => removals };
 }
 
+const STATE: CacheState = { size: 2, ready: { [`${"0".repeat(32)}-copy`]: 1 }, served: 3, uptimeSeconds: 4 };
+const offering = (take: CloneSource["take"]): CloneSource => ({ take, state: () => STATE });
+
 /** Accepts one connection and lets `serve` have it. */
 async function serveOnce(path: string, serve: (fd: number) => Promise<unknown>): Promise<unknown> {
   const listener = listenUnix(path);
@@ -120,7 +125,7 @@ test("a clone changes hands: it is in the shim's ledger, and the server's has fo
   const serving = serveOnce(socket, (fd) =>
     handOver(
       { fd, socket: socketOf(fd) },
-      (key) => (key === cacheKey(plan, "copy") ? clone : undefined),
+      offering((key) => (key === cacheKey(plan, "copy") ? clone : undefined)),
       soon(),
     ),
   );
@@ -153,7 +158,13 @@ test("a clone changes hands: it is in the shim's ledger, and the server's has fo
 test("none that fits: the shim is told so and has acquired nothing", async (t) => {
   const ledger = openLedger(join(place, "none"));
   const socket = join(place, "none.sock");
-  const serving = serveOnce(socket, (fd) => handOver({ fd, socket: socketOf(fd) }, () => undefined, soon()));
+  const serving = serveOnce(socket, (fd) =>
+    handOver(
+      { fd, socket: socketOf(fd) },
+      offering(() => undefined),
+      soon(),
+    ),
+  );
   const plan = planIn(ledger.directory);
   t.is(await takeClone({ socket, plan, memory: "cow" }, ledger, soon()), undefined);
   t.is(await serving, "none");
@@ -177,7 +188,11 @@ test("a server that hangs up before its last word: the shim ends the clone", asy
   const serving = serveOnce(socket, (fd) => {
     const connection = socketOf(fd);
     const noWord = { ...clone, cede: () => connection.destroy() };
-    return handOver({ fd, socket: connection }, () => noWord as Clone, soon());
+    return handOver(
+      { fd, socket: connection },
+      offering(() => noWord as Clone),
+      soon(),
+    );
   });
   const request = { socket, plan: planIn(ledger.directory), memory: "copy" } as const;
   await t.throwsAsync(takeClone(request, ledger, soon()), { message: /the other side hung up/ });
@@ -224,7 +239,13 @@ for (const [what, says] of [
     shim.once("data", () => (says === undefined ? shim.destroy() : shim.write(`${says}\n`)));
     shim.on("error", () => undefined);
     const server = socketOf(ours);
-    await t.throwsAsync(handOver({ fd: ours, socket: server }, () => clone, soon()));
+    await t.throwsAsync(
+      handOver(
+        { fd: ours, socket: server },
+        offering(() => clone),
+        soon(),
+      ),
+    );
     t.false(ceded());
     t.is(removals(), 1);
     server.destroy();
@@ -240,8 +261,24 @@ test("a shim that asks for nonsense gets nothing", async (t) => {
     throw new Error("nothing may be taken");
   };
   const server = socketOf(ours);
-  const error = await t.throwsAsync(handOver({ fd: ours, socket: server }, take, soon()));
+  const error = await t.throwsAsync(handOver({ fd: ours, socket: server }, offering(take), soon()));
   t.is(codeOf(error), Code.INVALID_ARGUMENT);
   server.destroy();
   shim.destroy();
+});
+
+test("an operator is told what there is, and takes nothing", async (t) => {
+  const socket = join(place, "ask.sock");
+  t.is(await askCache(socket, soon()), undefined);
+  const never = offering(() => t.fail("nothing was asked for") as never);
+  const serving = serveOnce(socket, (fd) => handOver({ fd, socket: socketOf(fd) }, never, soon()));
+  t.deepEqual(await askCache(socket, soon()), { pid: process.pid, ...STATE });
+  t.is(await serving, "told");
+});
+
+test("a server that does not answer is an error within the time", async (t) => {
+  const socket = join(place, "mute.sock");
+  const listener = listenUnix(socket);
+  t.teardown(() => closeAll([listener]));
+  await t.throwsAsync(askCache(socket, deadlineIn(50, "ask")), { message: /ask/ });
 });

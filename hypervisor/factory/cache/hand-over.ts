@@ -4,12 +4,19 @@ import { failpoint } from "../../../sys/failpoint.ts";
 import { closeAll, sendDescriptors } from "../../../sys/fdpass.ts";
 import type { Clone } from "./clone.ts";
 import { readLines } from "./line-reader.ts";
-import { decodeRequest, encodeLine, expectLine, TAKEN, YOURS } from "./message.ts";
+import { type CacheState, decodeRequest, encodeLine, expectLine, TAKEN, YOURS } from "./message.ts";
 
 export interface Connection {
   readonly socket: Socket;
   /** The descriptor below `socket`. */
   readonly fd: number;
+}
+
+/** What a connection may ask for. */
+export interface CloneSource {
+  /** A clone for pods of this key, the caller's from now on. */
+  take(key: string): Clone | undefined;
+  state(): CacheState;
 }
 
 /**
@@ -19,12 +26,16 @@ export interface Connection {
  */
 export async function handOver(
   { socket, fd }: Connection,
-  take: (key: string) => Clone | undefined,
+  source: CloneSource,
   deadline: Deadline,
-): Promise<"taken" | "none"> {
+): Promise<"taken" | "none" | "told"> {
   const lines = readLines(socket);
   const request = decodeRequest(await lines.next(deadline));
-  const clone = take(request.take);
+  if ("state" in request) {
+    socket.write(encodeLine({ state: source.state() }));
+    return "told";
+  }
+  const clone = source.take(request.take);
   if (clone === undefined) {
     socket.write(encodeLine({ none: "no clone of this kind is ready" }));
     return "none";

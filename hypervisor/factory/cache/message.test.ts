@@ -4,9 +4,11 @@ import { Code } from "../../../sys/status.ts";
 import {
   decodeOffer,
   decodeRequest,
+  decodeState,
   encodeLine,
   expectLine,
   MAX_LINE_BYTES,
+  STATE_REQUEST,
   splitLine,
   TAKEN,
   YOURS,
@@ -51,7 +53,7 @@ const garbage = ["", "{", "null", "[]", "7", '"clone"', "{}", "\0\xff"];
 
 for (const line of garbage) {
   test(`no message: ${JSON.stringify(line)}`, (t) => {
-    for (const decode of [decodeRequest, decodeOffer, (text: string) => expectLine(text, YOURS)])
+    for (const decode of [decodeRequest, decodeOffer, decodeState, (text: string) => expectLine(text, YOURS)])
       t.is(codeOf(t.throws(() => decode(line))), Code.INVALID_ARGUMENT);
   });
 }
@@ -84,6 +86,19 @@ test("an offer that would end or remove something else is refused", (t) => {
       const line = lineOf({ clone: { ...CLONE, [field]: value } });
       t.throws(() => decodeOffer(line), undefined, `${field}: ${value}`);
     }
+  }
+});
+
+test("a state comes over as it was told; another version's is refused", (t) => {
+  const state = { size: 2, ready: { [KEY]: 1 }, served: 5, uptimeSeconds: 60, trouble: "too little memory" };
+  t.deepEqual(decodeState(lineOf({ state })), state);
+  t.deepEqual(decodeRequest(lineOf(STATE_REQUEST)), STATE_REQUEST);
+  for (const change of [{ size: "2" }, { ready: { [KEY]: null } }, { ready: [] }, { trouble: 7 }]) {
+    t.throws(
+      () => decodeState(lineOf({ state: { ...state, ...change } })),
+      undefined,
+      JSON.stringify(change),
+    );
   }
 });
 

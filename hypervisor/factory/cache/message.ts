@@ -15,6 +15,22 @@ export interface TakeRequest {
   readonly take: string;
 }
 
+/** What an operator asks instead; the server answers {"state": ...}. */
+export const STATE_REQUEST = { state: true } as const;
+
+/** What a server has and does. */
+export interface CacheState {
+  /** How many clones it wants to have ready. */
+  readonly size: number;
+  /** How many are ready, by the key of the pods they fit. */
+  readonly ready: Readonly<Record<string, number>>;
+  /** How many pods took one since it started. */
+  readonly served: number;
+  readonly uptimeSeconds: number;
+  /** Why no clone is made, or the last one was not. */
+  readonly trouble?: string | undefined;
+}
+
 /** A clone that is stopped where it answered last. */
 export interface OfferedClone {
   /** Its directory: `agent.sock` is in there, and the server's ledger of it. */
@@ -36,7 +52,15 @@ export const YOURS = { yours: true } as const;
 export const MAX_LINE_BYTES = 4096;
 const NEWLINE = 0x0a;
 
-export function encodeLine(message: TakeRequest | Offer | typeof TAKEN | typeof YOURS): Buffer {
+type Message =
+  | TakeRequest
+  | typeof STATE_REQUEST
+  | { readonly state: CacheState }
+  | Offer
+  | typeof TAKEN
+  | typeof YOURS;
+
+export function encodeLine(message: Message): Buffer {
   return Buffer.from(`${JSON.stringify(message)}\n`);
 }
 
@@ -50,8 +74,9 @@ export function splitLine(bytes: Buffer): { readonly line: string; readonly rest
   return { line: bytes.subarray(0, end).toString("utf8"), rest: bytes.subarray(end + 1) };
 }
 
-export function decodeRequest(line: string): TakeRequest {
-  const { take } = parse(line);
+export function decodeRequest(line: string): TakeRequest | typeof STATE_REQUEST {
+  const { take, state } = parse(line);
+  if (state === true) return STATE_REQUEST;
   if (typeof take !== "string" || !/^[0-9a-f]{32}-(copy|cow)$/.test(take)) throw misunderstood(line);
   return { take };
 }
@@ -61,6 +86,12 @@ export function decodeOffer(line: string): Offer {
   if (typeof none === "string") return { none };
   if (!isClone(clone)) throw misunderstood(line);
   return { clone };
+}
+
+export function decodeState(line: string): CacheState {
+  const { state } = parse(line);
+  if (!isState(state)) throw misunderstood(line);
+  return state;
 }
 
 /** Throws unless `line` is exactly what is expected. */
@@ -86,6 +117,15 @@ function isClone(value: unknown): value is OfferedClone {
     typeof qemuVersion === "string" &&
     typeof monotonicNanoseconds === "string" &&
     /^\d{1,20}$/.test(monotonicNanoseconds)
+  );
+}
+
+function isState(value: unknown): value is CacheState {
+  if (!isRecord(value) || !isRecord(value.ready)) return false;
+  const { size, served, uptimeSeconds, trouble } = value;
+  const numbers = [size, served, uptimeSeconds, ...Object.values(value.ready)];
+  return (
+    numbers.every((one) => typeof one === "number") && (trouble === undefined || typeof trouble === "string")
   );
 }
 

@@ -90,6 +90,7 @@ test("a clone of another key is not given; stale ones go", async (t) => {
   const { pool, made } = fakePool({ key: () => key });
   await until(() => pool.ready === 2);
   key = "b";
+  t.deepEqual(pool.readyByKey(), { a: 2 });
   t.is(pool.take("b"), undefined);
   await until(() => made.length === 4 && pool.ready === 2);
   t.true(made[0]?.removed() && made[1]?.removed());
@@ -112,6 +113,7 @@ test("none is made while there is no room; that is said once", async (t) => {
   await sleep(70);
   t.is(made.length, 0);
   t.is(said.filter((line) => line.includes("too full")).length, 1);
+  t.is(pool.trouble, "too full");
   shortage = undefined;
   await until(() => pool.ready === 2);
   await pool.close();
@@ -129,6 +131,7 @@ test("failures are tried again after pauses", async (t) => {
   });
   await until(() => pool.ready === 1);
   t.is(attempts, 3);
+  t.is(pool.trouble, undefined);
   t.is(said.filter((line) => line === "cannot make a clone").length, 2);
   await pool.close();
 });

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Deadline, deadlineIn } from "../../../sys/deadline.ts";
+import { reasonOf } from "../../../sys/error.ts";
 import type { Clone } from "./clone.ts";
 
 /** Clones that wait to be taken. Makes new ones, one at a time, as long as there are fewer than wanted. */
@@ -7,6 +8,10 @@ export interface Pool {
   /** A clone of `key`, the caller's from now on; undefined when there is none. */
   take(key: string): Clone | undefined;
   readonly ready: number;
+  /** How many are ready, by key. */
+  readyByKey(): Readonly<Record<string, number>>;
+  /** Why no clone is made now, or the last one was not; undefined when all is well. */
+  readonly trouble: string | undefined;
   /** Stops making clones and removes those that nobody took. */
   close(): Promise<void>;
 }
@@ -48,6 +53,7 @@ export function openPool(settings: PoolSettings): Pool {
   let wake = Promise.withResolvers<void>();
   let restUntilMs = 0;
   let short = false;
+  let trouble: string | undefined;
 
   const without = async (entry: Entry, reason: string): Promise<void> => {
     if (!entries.includes(entry)) return;
@@ -76,19 +82,25 @@ export function openPool(settings: PoolSettings): Pool {
   const step = async (failures: number): Promise<{ failures: number; waitMs: number | undefined }> => {
     try {
       await removeStale();
-      if (entries.length >= size) return { failures: 0, waitMs: undefined };
+      if (entries.length >= size) {
+        trouble = undefined;
+        return { failures: 0, waitMs: undefined };
+      }
       const shortage = settings.shortage();
       if (shortage !== undefined) {
+        trouble = shortage;
         if (!short) report(`no clone is made: ${shortage}`);
         short = true;
         return { failures, waitMs: pauses.shortage };
       }
       short = false;
       await add();
+      trouble = undefined;
       return { failures: 0, waitMs: 0 };
     } catch (error) {
       if (closing.signal.aborted) return { failures, waitMs: 0 };
       report("cannot make a clone", error);
+      trouble = reasonOf(error);
       return {
         failures: failures + 1,
         waitMs: Math.min(pauses.failure * 2 ** failures, pauses.failureMaximum),
@@ -113,6 +125,13 @@ export function openPool(settings: PoolSettings): Pool {
   return {
     get ready() {
       return entries.length;
+    },
+    readyByKey() {
+      const keys = [...new Set(entries.map(({ key }) => key))];
+      return Object.fromEntries(keys.map((key) => [key, entries.filter((one) => one.key === key).length]));
+    },
+    get trouble() {
+      return trouble;
     },
     take(key) {
       const entry = entries.find((one) => one.key === key);

@@ -9,7 +9,7 @@ import { becomesReadable } from "../../../sys/readable.ts";
 import { Code } from "../../../sys/status.ts";
 import { acceptUnix, listenUnix, peerOf } from "../../../sys/unix-socket.ts";
 import { requirePrivate } from "../directory.ts";
-import { type Connection, handOver } from "./hand-over.ts";
+import { type CloneSource, type Connection, handOver } from "./hand-over.ts";
 import { clearCache } from "./leftovers.ts";
 import { openPool, type Pool, type PoolSettings } from "./pool.ts";
 
@@ -43,13 +43,38 @@ export async function serveCache(settings: CacheServerSettings, signal: AbortSig
     const listener = await listen(ledger, socket);
     const pool = openPool(settings.pool);
     try {
-      await acceptAll(listener, pool, settings.pool.report, signal);
+      const { size, report } = settings.pool;
+      await acceptAll(listener, sourceOf(pool, size), report, signal);
     } finally {
       await pool.close();
     }
   } finally {
     await ledger.unwind();
   }
+}
+
+/** Counts what the pool gives away. */
+interface ServedSource extends CloneSource {
+  served(): void;
+}
+
+/** A server's answer must fit in a line. */
+const TROUBLE_CHARACTERS = 500;
+
+function sourceOf(pool: Pool, size: number): ServedSource {
+  const startMs = performance.now();
+  let served = 0;
+  return {
+    take: pool.take,
+    served: () => void served++,
+    state: () => ({
+      size,
+      ready: pool.readyByKey(),
+      served,
+      uptimeSeconds: Math.round((performance.now() - startMs) / 1000),
+      trouble: pool.trouble?.slice(0, TROUBLE_CHARACTERS),
+    }),
+  };
 }
 
 function prepare(directory: string, what: string, key: string): void {
@@ -68,7 +93,7 @@ async function listen(ledger: Ledger, path: string): Promise<number> {
 
 async function acceptAll(
   listener: number,
-  pool: Pool,
+  source: ServedSource,
   report: PoolSettings["report"],
   signal: AbortSignal,
 ): Promise<void> {
@@ -78,7 +103,7 @@ async function acceptAll(
     if (!(await becomesReadable(listener, limit))) continue;
     const fd = acceptUnix(listener);
     if (fd === undefined) continue;
-    const session = serveOne({ fd, socket: socketOf(fd) }, pool, report, signal);
+    const session = serveOne({ fd, socket: socketOf(fd) }, source, report, signal);
     serving.add(session);
     void session.then(() => serving.delete(session));
   }
@@ -88,7 +113,7 @@ async function acceptAll(
 /** Never rejects: what goes wrong with one shim concerns no other. */
 async function serveOne(
   connection: Connection,
-  pool: Pool,
+  source: ServedSource,
   report: PoolSettings["report"],
   signal: AbortSignal,
 ): Promise<void> {
@@ -97,8 +122,10 @@ async function serveOne(
   try {
     const { uid, pid } = peerOf(fd);
     if (uid !== process.geteuid?.()) throw refused(pid, uid);
-    const result = await handOver(connection, pool.take, deadline);
-    report(result === "taken" ? `a clone was taken by process ${pid}` : `no clone for process ${pid}`);
+    const result = await handOver(connection, source, deadline);
+    if (result === "taken") source.served();
+    if (result === "taken") report(`a clone was taken by process ${pid}`);
+    if (result === "none") report(`no clone for process ${pid}`);
   } catch (error) {
     report("a hand-over failed", error);
   } finally {
