@@ -40,7 +40,10 @@ for (const places of [1, 2]) {
     );
     t.is(most, places);
     // Those who may go at the same time may do so in any order.
-    t.true(order.every((ticket, index) => Math.abs(ticket - index) < places), order.join());
+    t.true(
+      order.every((ticket, index) => Math.abs(ticket - index) < places),
+      order.join(),
+    );
     t.false(existsSync(queue));
   });
 }
