@@ -3,7 +3,6 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { arch } from "node:os";
 import { join } from "node:path";
 import { type Deadline, deadlineIn } from "../sys/deadline.ts";
-import { reasonOf } from "../sys/error.ts";
 import { CACHE, cached, link } from "./cache.ts";
 import { PROJECT } from "./command.ts";
 import { buildCriTools, CRI_TOOLS_VERSION } from "./cri-tools.ts";
@@ -14,12 +13,17 @@ const PRINTS_UID = join(PROJECT, "test/critest/nonewprivs/main.go");
 /** ginkgo takes a test binary by its suffix. */
 const PROGRAMS = ["critest.test", "ginkgo", "nonewprivs"] as const;
 
+/** Shows the step as the set-up shows its own. */
+export function setUpCritest(): Promise<void> {
+  return step("critest", () => putCritest(deadlineIn(DEADLINE_MS, "set up critest")));
+}
+
 /**
  * Puts the CRI's conformance suite at `build/critest`: the test binary of the same cri-tools as crictl, the ginkgo
  * that runs it in several processes, in the version that the suite was made with, and the program of its image for
  * no-new-privileges.
  */
-async function setUpCritest(deadline: Deadline): Promise<StepResult> {
+async function putCritest(deadline: Deadline): Promise<StepResult> {
   const source = createHash("sha256").update(readFileSync(PRINTS_UID)).digest("hex").slice(0, 16);
   mkdirSync(CACHE, { recursive: true });
   const { directory, made } = await cached({
@@ -46,11 +50,4 @@ function build(to: string, deadline: Deadline): Promise<void> {
     ],
     deadline,
   );
-}
-
-try {
-  await step("critest", () => setUpCritest(deadlineIn(DEADLINE_MS, "set up critest")));
-} catch (error) {
-  process.stderr.write(`setup: ${reasonOf(error)}\n`);
-  process.exitCode = 1;
 }

@@ -1,9 +1,12 @@
 import { spawn } from "node:child_process";
-import { rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { renderReport, runChecks } from "../checks/check.ts";
 import { listSources } from "../checks/source.ts";
-import { BUILT } from "./harness/project.ts";
+import { setUpCritest } from "../setup/critest.ts";
+import { reasonOf } from "../sys/error.ts";
+import { runCritest } from "./critest/critest.ts";
+import type { CritestCounts } from "./critest/report.ts";
+import { removeTemplate } from "./harness/template.ts";
 import { type AvaRun, runAva } from "./runner/ava.ts";
 import type { AvaLine } from "./runner/ava-output.ts";
 import { type PhaseResult, renderSummary, seconds } from "./runner/report.ts";
@@ -11,8 +14,8 @@ import { missingRequirements } from "./runner/requirements.ts";
 import { type Selection, select } from "./runner/selection.ts";
 
 /**
- * `npm test`: house checks, unit tests, integration tests. Arguments choose a part: `checks`, `unit`, `integration`,
- * `demo`, test files or folders. The very last line is `N passed, N failed`; the exit code is 0 when nothing failed.
+ * `npm test`: house checks, unit tests, integration tests, critest. Arguments choose a part: `checks`, `unit`,
+ * `integration`, `critest`, `demo`, test files or folders. The very last line is `N passed, N failed`; the exit code is 0 when nothing failed.
  */
 const root = dirname(import.meta.dirname);
 const print = (text: string): boolean => process.stdout.write(`${text}\n`);
@@ -54,22 +57,38 @@ async function unitPhase(files: readonly string[]): Promise<PhaseResult> {
 
 /** One file after the other: each compares the machine before and after. */
 async function integrationPhase(files: readonly string[]): Promise<PhaseResult> {
-  const missing = missingRequirements();
-  if (missing.length > 0) {
-    print(["integration tests cannot run", ...missing.map((line) => `  ✘ ${line}`)].join("\n"));
-    return { name: "integration", passed: 0, failed: missing.length, skipped: 0, durationMs: 0, slow: [] };
-  }
+  const unable = unableTo("integration");
+  if (unable !== undefined) return unable;
   const onLine = (line: AvaLine): void => {
     if (line.kind === "passed") print(`  ✔ ${line.title}  ${seconds(line.durationMs)}`);
     if (line.kind === "failed") print(`  ✘ ${line.title}`);
   };
-  try {
-    return await avaPhase("integration", files, { options: ["--concurrency=1", "--timeout=5m"], onLine });
-  } finally {
-    // The template that all files shared.
-    for (const path of [BUILT.factory, `${BUILT.factory}.lock`])
-      rmSync(path, { recursive: true, force: true });
-  }
+  return avaPhase("integration", files, { options: ["--concurrency=1", "--timeout=5m"], onLine });
+}
+
+/** A suite that nobody here wrote, with this runtime and with runc. */
+async function critestPhase(): Promise<PhaseResult> {
+  const unable = unableTo("critest");
+  if (unable !== undefined) return unable;
+  print("critest");
+  const startMs = performance.now();
+  const runAll = async (): Promise<CritestCounts> => {
+    await setUpCritest();
+    return runCritest();
+  };
+  const counts = await runAll().catch((error: unknown) => {
+    print(`  ✘ ${reasonOf(error)}`);
+    return { passed: 0, failed: 1, skipped: 0 };
+  });
+  return { name: "critest", ...counts, durationMs: performance.now() - startMs, slow: [] };
+}
+
+/** The result of a phase that this machine cannot run. */
+function unableTo(phase: string): PhaseResult | undefined {
+  const missing = missingRequirements();
+  if (missing.length === 0) return undefined;
+  print([`${phase} tests cannot run`, ...missing.map((line) => `  ✘ ${line}`)].join("\n"));
+  return { name: phase, passed: 0, failed: missing.length, skipped: 0, durationMs: 0, slow: [] };
 }
 
 async function avaPhase(
@@ -92,7 +111,12 @@ async function main(selection: Selection): Promise<void> {
   if (selection.demo) phases.push(await demoPhase());
   if (selection.checks) phases.push(await checksPhase());
   if (selection.unit.length > 0) phases.push(await unitPhase(selection.unit));
-  if (selection.integration.length > 0) phases.push(await integrationPhase(selection.integration));
+  try {
+    if (selection.integration.length > 0) phases.push(await integrationPhase(selection.integration));
+    if (selection.critest) phases.push(await critestPhase());
+  } finally {
+    if (selection.integration.length > 0 || selection.critest) removeTemplate();
+  }
   process.stdout.write(renderSummary(phases));
   process.exitCode = phases.some(({ failed }) => failed > 0) ? 1 : 0;
 }

@@ -32,14 +32,16 @@ const paths = ["a/x.ts", "a/x.test.ts", "a/b/y.test.ts", "test/pod/z.test.ts", "
 
 test("everything, a part, a file, a folder", (t) => {
   const unit = ["a/x.test.ts", "a/b/y.test.ts", "test/runner/r.test.ts"];
-  t.deepEqual(select([], paths), { demo: false, checks: true, unit, integration: ["test/pod/z.test.ts"] });
-  t.deepEqual(select(["unit"], paths), { demo: false, checks: false, unit, integration: [] });
-  t.deepEqual(select(["demo", "checks"], paths), { demo: true, checks: true, unit: [], integration: [] });
+  const none = { demo: false, checks: false, unit: [], integration: [], critest: false };
+  const integration = ["test/pod/z.test.ts"];
+  t.deepEqual(select([], paths), { demo: false, checks: true, unit, integration, critest: true });
+  t.deepEqual(select(["unit"], paths), { ...none, unit });
+  t.deepEqual(select(["demo", "checks"], paths), { ...none, demo: true, checks: true });
+  t.deepEqual(select(["critest"], paths), { ...none, critest: true });
   t.deepEqual(select(["./a/b/", "a/b/y.test.ts", "test/pod"], paths), {
-    demo: false,
-    checks: false,
+    ...none,
     unit: ["a/b/y.test.ts"],
-    integration: ["test/pod/z.test.ts"],
+    integration,
   });
   t.throws(() => select(["a/x.ts"], paths), { message: /no test is called "a\/x.ts"/ });
 });

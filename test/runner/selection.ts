@@ -6,31 +6,32 @@ export interface Selection {
   readonly checks: boolean;
   readonly unit: readonly string[];
   readonly integration: readonly string[];
+  readonly critest: boolean;
 }
 
 /** Tests of the test tools themselves: they need no containerd. */
 const toolFolders = ["test/runner/", "test/fakes/", "test/harness/", "test/critest/"];
 
-const parts: ReadonlySet<string> = new Set(["demo", "checks", "unit", "integration"]);
+const parts: ReadonlySet<string> = new Set(["demo", "checks", "unit", "integration", "critest"]);
 
 const isIntegration = (path: string): boolean =>
   path.startsWith("test/") && !toolFolders.some((folder) => path.startsWith(folder));
 
 /**
- * Picks from all files what the arguments name: nothing for all tests, `checks`, `unit`, `integration`, `demo`
+ * Picks from all files what the arguments name: nothing for all tests, `checks`, `unit`, `integration`, `critest`, `demo`
  * (the demo as a smoke test, only when it is named), or files and folders. Throws a sentence for an argument that names nothing.
  */
 export function select(args: readonly string[], paths: readonly string[]): Selection {
   const tests = paths.filter(isTest);
   const unit = tests.filter((path) => !isIntegration(path));
   const integration = tests.filter(isIntegration);
-  const words = args.length === 0 ? ["checks", "unit", "integration"] : args;
+  const words = args.length === 0 ? ["checks", "unit", "integration", "critest"] : args;
   const wanted = new Set<string>();
   for (const word of words) {
-    const found = { demo: [], checks: [], unit, integration }[word] ?? below(word, tests);
+    const found = { demo: [], checks: [], unit, integration, critest: [] }[word] ?? below(word, tests);
     if (found.length === 0 && !parts.has(word)) {
       throw new Error(
-        `no test is called "${word}"; use checks, unit, integration, demo, a test file or a folder`,
+        `no test is called "${word}"; use checks, unit, integration, critest, demo, a test file or a folder`,
       );
     }
     for (const path of found) wanted.add(path);
@@ -40,6 +41,7 @@ export function select(args: readonly string[], paths: readonly string[]): Selec
     checks: words.includes("checks"),
     unit: unit.filter((path) => wanted.has(path)),
     integration: integration.filter((path) => wanted.has(path)),
+    critest: words.includes("critest"),
   };
 }
 

@@ -1,0 +1,92 @@
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { deadlineIn } from "../../sys/deadline.ts";
+import { startNode, type TestNode } from "../harness/node.ts";
+import { runOk } from "../harness/run.ts";
+import type { SuiteResult } from "./ginkgo-report.ts";
+import { critestImages } from "./images.ts";
+import { type CritestCounts, report } from "./report.ts";
+import { removeSegments, segments } from "./shared-memory.ts";
+import { readSkips, type Skip, skipsOf } from "./skip-list.ts";
+import { logOf, runSuite, suiteDeadline } from "./suite.ts";
+
+/** What others are compared with comes first. */
+export const HANDLERS: readonly string[] = ["runc", "tapir"];
+/** Two processes keep a machine of two cores busy; more only wait for each other. */
+export const DEFAULTS = { handlers: HANDLERS, processes: 2, focus: undefined, minutes: 25 } as const;
+const SKIPS = join(import.meta.dirname, "skip.txt");
+const IMPORT_MS = 60_000;
+const LINE_MS = 15_000;
+
+export interface CritestOptions {
+  readonly handlers: readonly string[];
+  /** How many specs run at a time. */
+  readonly processes: number;
+  /** Runs only specs whose name this matches. */
+  readonly focus: string | undefined;
+  /** For each handler. */
+  readonly minutes: number;
+}
+
+/** Runs critest with each handler on a node of its own making, prints what came of it and compares. */
+export async function runCritest(options: CritestOptions = DEFAULTS): Promise<CritestCounts> {
+  const skips = readSkips(readFileSync(SKIPS, "utf8"), "skip.txt");
+  const results = new Map<string, SuiteResult>();
+  const before = segments();
+  try {
+    await using node = await startNode();
+    await importImages(node);
+    try {
+      for (const handler of options.handlers) {
+        results.set(handler, await runHandler(node, handler, options, skipsOf(skips, handler)));
+      }
+    } finally {
+      // What the runtimes said goes with the node.
+      copyFileSync(node.containerd.log, logOf("containerd"));
+    }
+  } finally {
+    // A spec makes one to look for it in a container, and leaves it.
+    await removeSegments(segments().filter((id) => !before.includes(id)));
+  }
+  return report(HANDLERS, results, options.focus, skips);
+}
+
+async function importImages(node: TestNode): Promise<void> {
+  const archive = join(node.directory, "critest.tar");
+  writeFileSync(archive, critestImages());
+  const args = ["--address", node.containerd.socket, "--namespace", "k8s.io", "images", "import", archive];
+  await runOk({ command: "ctr", args, deadline: deadlineIn(IMPORT_MS, "import critest's images") });
+}
+
+async function runHandler(
+  node: TestNode,
+  handler: string,
+  { processes, focus, minutes }: CritestOptions,
+  skips: readonly Skip[],
+): Promise<SuiteResult> {
+  const started = performance.now();
+  const done = { passed: 0, failed: 0 };
+  const show = (): void => {
+    const seconds = ((performance.now() - started) / 1000).toFixed(0);
+    process.stdout.write(`  ... ${handler}  ${done.passed} passed, ${done.failed} failed  ${seconds} s\n`);
+  };
+  const ticker = setInterval(show, LINE_MS);
+  try {
+    return await runSuite({
+      node,
+      handler,
+      processes,
+      focus,
+      skips,
+      deadline: suiteDeadline(minutes, handler),
+      onLine: (line) => {
+        const outcome = /^• \[(\w)/.exec(line)?.[1];
+        // Seconds after a success, a word in capitals after anything else.
+        if (outcome !== undefined) done[/\d/.test(outcome) ? "passed" : "failed"]++;
+      },
+    });
+  } finally {
+    clearInterval(ticker);
+    show();
+  }
+}
