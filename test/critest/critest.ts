@@ -1,8 +1,10 @@
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { deadlineIn } from "../../sys/deadline.ts";
+import { nodeInventory } from "../harness/fixture.ts";
 import { startNode, type TestNode } from "../harness/node.ts";
 import { runOk } from "../harness/run.ts";
+import { settledDifference } from "../harness/settle.ts";
 import type { SuiteResult } from "./ginkgo-report.ts";
 import { critestImages } from "./images.ts";
 import { type CritestCounts, report } from "./report.ts";
@@ -16,6 +18,8 @@ export const HANDLERS: readonly string[] = ["runc", "tapir"];
 export const DEFAULTS = { handlers: HANDLERS, processes: 2, focus: undefined, minutes: 25 } as const;
 const SKIPS = join(import.meta.dirname, "skip.txt");
 const IMPORT_MS = 60_000;
+const INVENTORY_MS = 10_000;
+const REMOVE_MS = 120_000;
 const LINE_MS = 15_000;
 
 export interface CritestOptions {
@@ -32,23 +36,29 @@ export interface CritestOptions {
 export async function runCritest(options: CritestOptions = DEFAULTS): Promise<CritestCounts> {
   const skips = readSkips(readFileSync(SKIPS, "utf8"), "skip.txt");
   const results = new Map<string, SuiteResult>();
-  const before = segments();
+  const segmentsBefore = segments();
+  let leftOver: readonly string[] = [];
   try {
     await using node = await startNode();
     await importImages(node);
     try {
+      const before = await nodeInventory(node, deadlineIn(INVENTORY_MS, "take the inventory"));
       for (const handler of options.handlers) {
         results.set(handler, await runHandler(node, handler, options, skipsOf(skips, handler)));
       }
+      // Of specs that failed.
+      await node.removePods(deadlineIn(REMOVE_MS, "remove the pods"));
+      const settling = deadlineIn(INVENTORY_MS, "settle");
+      leftOver = await settledDifference(before, () => nodeInventory(node, settling), settling);
     } finally {
       // What the runtimes said goes with the node.
       copyFileSync(node.containerd.log, logOf("containerd"));
     }
   } finally {
     // A spec makes one to look for it in a container, and leaves it.
-    await removeSegments(segments().filter((id) => !before.includes(id)));
+    await removeSegments(segments().filter((id) => !segmentsBefore.includes(id)));
   }
-  return report(HANDLERS, results, options.focus, skips);
+  return report(HANDLERS, { results, leftOver }, options.focus, skips);
 }
 
 async function importImages(node: TestNode): Promise<void> {

@@ -8,6 +8,12 @@ import { logOf, reportOf } from "./suite.ts";
 
 const RESULTS = join(import.meta.dirname, "results.json");
 
+export interface CritestRun {
+  readonly results: ReadonlyMap<string, SuiteResult>;
+  /** What the pods left on the node. */
+  readonly leftOver: readonly string[];
+}
+
 /** Of every handler but the yardstick. */
 export interface CritestCounts {
   readonly passed: number;
@@ -22,12 +28,12 @@ export interface CritestCounts {
  */
 export function report(
   handlers: readonly string[],
-  run: ReadonlyMap<string, SuiteResult>,
+  { results: run, leftOver }: CritestRun,
   focus: string | undefined,
   skips: readonly Skip[],
 ): CritestCounts {
   const [yardstickName = "", ...others] = handlers;
-  const problems = new Set<string>();
+  const problems = new Set(leftOver.map((line) => `left over: ${line}`));
   const results = new Map<string, readonly SpecResult[]>();
   for (const handler of handlers) {
     const specs = run.get(handler)?.specs ?? lastRun(handler);
@@ -61,6 +67,7 @@ export function report(
   for (const problem of problems) process.stdout.write(`${problem}\n`);
   const sum = (pick: (one: CritestCounts) => number): number =>
     counts.reduce((total, one) => total + pick(one), 0);
+  if (leftOver.length === 0) process.stdout.write("nothing is left of the pods\n");
   return {
     passed: sum(({ passed }) => passed),
     failed: sum(({ failed }) => failed) + problems.size,
