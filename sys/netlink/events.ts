@@ -44,7 +44,8 @@ const QUEUE_LIMIT = 4096;
 
 /** Subscribes to groups of the namespace. List what you watch after opening, so that nothing falls in between. */
 export function openEvents(groups: readonly EventGroup[], options: RawSocketOptions = {}): RouteEvents {
-  const raw = openRawSocket(options);
+  const { raw, dropped } = openRawSocket(options);
+  let lost = dropped();
   for (const group of groups) raw.addMembership(group);
   let queue: RouteEvent[] = [];
   let closed = false;
@@ -61,9 +62,14 @@ export function openEvents(groups: readonly EventGroup[], options: RawSocketOpti
     wake();
   };
   raw.on("message", (datagram, { port }) => {
-    if (port === 0) push(eventsOf(datagram));
+    if (port !== 0) return;
+    push(eventsOf(datagram));
+    // Events are dropped when those before were not fetched: one of these always comes to tell.
+    const now = dropped();
+    if (now === lost) return;
+    lost = now;
+    push([{ kind: "overrun" }]);
   });
-  // ENOBUFS: the kernel dropped events because we were slow.
   raw.on("error", () => push([{ kind: "overrun" }]));
 
   /** Undefined once closed. */

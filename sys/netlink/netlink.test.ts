@@ -221,6 +221,25 @@ test.serial("events tell what came and what went, and end when closed", async (t
   await t.throwsAsync(events.next(deadline), { message: /was closed/ });
 });
 
+test.serial("more events than the socket holds are said to be lost, and later ones come again", async (t) => {
+  using events = openEvents([RTNLGRP.IPV4_IFADDR], { netns, receiveBufferBytes: 4096 });
+  for (let at = 0; at < 100; at++) {
+    // Nobody fetches events meanwhile: the loop does not turn.
+    ip("addr", "add", `10.5.0.${at}/32`, "dev", "lo");
+  }
+  const seen = { address: 0, overrun: 0 };
+  while (seen.overrun === 0) {
+    const { kind } = await events.next(deadline);
+    if (kind === "address" || kind === "overrun") seen[kind] += 1;
+  }
+  t.true(seen.address > 0 && seen.address < 100);
+  ip("addr", "flush", "dev", "lo", "to", "10.5.0.0/24");
+  for (let gone = false; !gone; ) {
+    const event = await events.next(deadline);
+    gone = event.kind === "address" && event.gone;
+  }
+});
+
 test.serial("a deadline and a closed socket end a request", async (t) => {
   const closing = openRoute({ netns });
   const pending = listLinks(closing, deadline);

@@ -8,6 +8,11 @@ const NETLINK_ROUTE = 0;
 const AF_NETLINK = 16;
 const SOL_NETLINK = 270;
 const NETLINK_EXT_ACK = 11;
+const NETLINK_NO_ENOBUFS = 5;
+const SOL_SOCKET = 1;
+const SO_MEMINFO = 55;
+/** Index of SK_MEMINFO_DROPS among the numbers of SO_MEMINFO (linux/sock_diag.h). */
+const DROPS = 8;
 /** Asked for; the kernel caps it at net.core.rmem_max. Only bursts of events need it. */
 const RECEIVE_BUFFER_BYTES = 1 << 20;
 const SEND_BUFFER_BYTES = 1 << 15;
@@ -15,33 +20,51 @@ const SEND_BUFFER_BYTES = 1 << 15;
 export interface RawSocketOptions {
   /** Path of the namespace the socket belongs to for its whole life; the caller's when not given. */
   readonly netns?: string | undefined;
+  /** Not set: as much as bursts of events need. */
+  readonly receiveBufferBytes?: number;
+}
+
+export interface RawSocket {
+  readonly raw: RawNetlinkSocket;
+  /** Messages that the kernel dropped so far because nobody fetched those before. */
+  dropped(): number;
 }
 
 /** A bound rtnetlink socket with extended acknowledgements, not keeping the event loop alive. */
-export function openRawSocket(options: RawSocketOptions): RawNetlinkSocket {
+export function openRawSocket(options: RawSocketOptions): RawSocket {
   const open = (): RawNetlinkSocket =>
     new RawNetlinkSocket(NETLINK_ROUTE, {
-      recvBufferSize: RECEIVE_BUFFER_BYTES,
+      recvBufferSize: options.receiveBufferBytes ?? RECEIVE_BUFFER_BYTES,
       sendBufferSize: SEND_BUFFER_BYTES,
     });
   try {
     const socket = options.netns === undefined ? open() : inNetns(options.netns, open);
     socket.unref();
-    enableExtendedAck(socket.address().port);
-    return socket;
+    const fd = descriptorOf(socket.address().port);
+    setOptions(fd);
+    return { raw: socket, dropped: () => droppedBy(fd) };
   } catch (error) {
     const place = options.netns === undefined ? "" : ` in netns ${options.netns}`;
     throw wrapError(error, { operation: "open", object: `rtnetlink socket${place}` });
   }
 }
 
-/** Without it errors lack the kernel's sentence, nothing more: failing here is no error. */
-function enableExtendedAck(port: number): void {
-  const fd = descriptorOf(port);
+function setOptions(fd: number | undefined): void {
   if (fd === undefined) return;
   const on = Buffer.alloc(4);
   on.writeInt32LE(1);
+  // Without it errors lack the kernel's sentence, nothing more: failing here is no error.
   libc.setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, on, on.length);
+  // The library ends the process when the kernel says ENOBUFS; the counter of drops says the same.
+  libc.setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, on, on.length);
+}
+
+function droppedBy(fd: number | undefined): number {
+  const numbers = Buffer.alloc(4 * (DROPS + 1));
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(numbers.length);
+  if (fd === undefined || libc.getsockopt(fd, SOL_SOCKET, SO_MEMINFO, numbers, length) !== 0) return 0;
+  return numbers.readUInt32LE(4 * DROPS);
 }
 
 /** The library keeps the descriptor to itself; the socket's own address finds it (sockaddr_nl, netlink(7)). */

@@ -35,7 +35,7 @@ interface Pending {
 
 /** Opens a socket that belongs to `netns` (or to the caller's namespace) for its whole life. */
 export function openRoute(options: RawSocketOptions = {}): RouteSocket {
-  const raw = openRawSocket(options);
+  const { raw } = openRawSocket(options);
   const pending = new Map<number, Pending>();
   let lastSequence = 0;
   let closed = false;
