@@ -55,6 +55,14 @@ check
     (await import("./check/security.ts")).checkSecurity(id, options),
   );
 
+check
+  .command("network")
+  .description(
+    "make everything the configured model needs, in a network namespace of its own, and name what is missing",
+  )
+  .option("--json", "for programs")
+  .action(async (options: { json?: boolean }) => (await import("./check/network.ts")).checkNetwork(options));
+
 const factory = program
   .command("factory")
   .description("look after the saved guests that pods are restored from");

@@ -51,6 +51,12 @@ export function inFreshNetns<T>(work: () => T extends Promise<unknown> ? never :
   }
 }
 
+/** A new network namespace that nobody else sees; it goes with what was made in it when it is disposed. */
+export function makeScratchNetns(): Disposable & { readonly path: string } {
+  const fd = inFreshNetns(() => openSync("/proc/thread-self/ns/net", "r"));
+  return { path: `/proc/self/fd/${fd}`, [Symbol.dispose]: () => closeSync(fd) };
+}
+
 /** True when `path` is the namespace this process itself lives in. */
 export function isOwnNetns(path: string): boolean {
   const own = readlinkSync("/proc/self/ns/net");
