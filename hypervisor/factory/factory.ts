@@ -8,7 +8,7 @@ import { takeClone } from "./cache/take.ts";
 import { rememberMisfortune } from "./misfortune.ts";
 import { obtainTemplate } from "./obtain.ts";
 import { type Measure, type MemoryMode, type RestoredVm, restoreVm } from "./restore.ts";
-import { countHit, type OpenTemplate, removeTemplate } from "./store.ts";
+import { countHit, listTemplates, type OpenTemplate, removeTemplate } from "./store.ts";
 
 export interface FactorySettings {
   /** Off: every guest boots. */
@@ -122,8 +122,10 @@ async function tryRestore(
   }
 }
 
-/** The next pod makes a new one, unless this one never worked. */
+/** The next pod makes a new one, unless this one never worked. One that was made since is another. */
 function discard(store: string, { manifest, hits }: OpenTemplate, error: unknown): void {
+  const present = listTemplates(store).find(({ key }) => key === manifest.key)?.manifest;
+  if (present !== undefined && present.createdAt !== manifest.createdAt) return;
   removeTemplate(store, manifest.key);
   if (hits === 0)
     rememberMisfortune(store, manifest.key, new Error(`it cannot be restored: ${reasonOf(error)}`));

@@ -195,6 +195,9 @@ test("a restored guest that turns out to be of no use: nobody is restored from i
   t.deepEqual(listTemplates(here.store), []);
   t.truthy((await start(t, here)).restored);
   t.is(here.builds(), 2);
+  // Another pod finds out late: today's template is another one.
+  vm.restored?.distrust?.(new Error("it does not answer either"));
+  t.is(listTemplates(here.store).length, 1);
 });
 
 test("what a killed builder left is cleared, its lock taken over", async (t) => {
