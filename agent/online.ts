@@ -1,46 +1,66 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import type {
   OnlineResourcesRequest,
   OnlineResourcesResponse,
 } from "../proto/gen/tapir/agent/v1/container.ts";
 import type { Deadline } from "../sys/deadline.ts";
 import { errnoOf } from "../sys/error.ts";
-import { whenPresent } from "./storage/disk.ts";
+import { watchUevents } from "../sys/uevent.ts";
 
 const CPUS = "/sys/devices/system/cpu";
 const MEMORY = "/sys/devices/system/memory";
 
-/** Takes hot-plugged CPUs and memory blocks into use (Documentation/admin-guide/mm/memory-hotplug.rst). */
+/**
+ * Takes hot-plugged CPUs and memory blocks into use, and CPUs out of use (Documentation/admin-guide/mm/memory-hotplug.rst,
+ * core-api/cpu_hotplug.rst). The kernel takes its time for each, off this thread.
+ */
 export async function onlineResources(
-  { vcpus, memoryBytes }: OnlineResourcesRequest,
+  request: OnlineResourcesRequest,
   deadline: Deadline,
 ): Promise<OnlineResourcesResponse> {
-  // Each block that comes is an event of its own.
-  return whenPresent(() => {
-    const now = { vcpus: onlineCpus(), memoryBytes: onlineMemory() };
-    return now.vcpus >= vcpus && now.memoryBytes >= memoryBytes ? now : undefined;
-  }, deadline);
+  let events = 0;
+  let wake = (): void => undefined;
+  // Each CPU and each block that comes is an event of its own.
+  using _watch = watchUevents(() => {
+    events += 1;
+    wake();
+  });
+  for (;;) {
+    const seen = events;
+    const vcpus = await setCpus(request.atMostVcpus);
+    const memoryBytes = await onlineMemory();
+    if (vcpus >= request.vcpus && memoryBytes >= request.memoryBytes) return { vcpus, memoryBytes };
+    const { promise, resolve } = Promise.withResolvers<void>();
+    wake = resolve;
+    if (events === seen) await deadline.race(promise);
+  }
 }
 
-function onlineCpus(): number {
-  for (const name of readdirSync(CPUS).filter((entry) => /^cpu\d+$/.test(entry)))
-    setUnless(`${CPUS}/${name}/online`, "0", "1");
+/** The first `atMost` CPUs are online, the others not; 0: all are. Returns how many. */
+async function setCpus(atMost: number): Promise<number> {
+  const numbers = readdirSync(CPUS).flatMap((entry) => /^cpu(\d+)$/.exec(entry)?.[1] ?? []);
+  const sorted = numbers.map(Number).toSorted((a, b) => a - b);
+  for (const [index, number] of sorted.entries()) {
+    const [off, on] = atMost === 0 || index < atMost ? ["0", "1"] : ["1", "0"];
+    await setUnless(`${CPUS}/cpu${number}/online`, off, on);
+  }
   return countList(readFileSync(`${CPUS}/online`, "latin1"));
 }
 
-function onlineMemory(): bigint {
+async function onlineMemory(): Promise<bigint> {
   const blockBytes = BigInt(`0x${readFileSync(`${MEMORY}/block_size_bytes`, "latin1").trim()}`);
   const blocks = readdirSync(MEMORY).filter((entry) => /^memory\d+$/.test(entry));
-  for (const name of blocks) setUnless(`${MEMORY}/${name}/state`, "offline", "online");
+  for (const name of blocks) await setUnless(`${MEMORY}/${name}/state`, "offline", "online");
   const online = blocks.filter((name) => read(`${MEMORY}/${name}/state`) === "online");
   return BigInt(online.length) * blockBytes;
 }
 
 /** The first CPU has no such file, a block may go while it is looked at, and one that is busy is tried again later. */
-function setUnless(path: string, off: string, on: string): void {
+async function setUnless(path: string, off: string, on: string): Promise<void> {
   if (read(path) !== off) return;
   try {
-    writeFileSync(path, on);
+    await writeFile(path, on);
   } catch (error) {
     const errno = errnoOf(error);
     if (errno !== "EBUSY" && errno !== "ENOENT" && errno !== "ENODEV") throw error;

@@ -11,6 +11,7 @@ export const BOOT_MODULES = [
   // There is no udev: drivers of devices that are plugged in later have to be there already.
   "virtio_net",
   "virtio_rng",
+  "virtio_mem",
 ] as const;
 
 /**
@@ -21,7 +22,6 @@ export const ROOT_MODULES = [
   "overlay",
   "virtiofs",
   "virtio_balloon",
-  "virtio_mem",
   "net/8021q/",
   "net/bridge/",
   "net/ipv4/",

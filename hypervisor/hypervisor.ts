@@ -1,5 +1,6 @@
 import type { Deadline } from "../sys/deadline.ts";
 import type { Ledger } from "../sys/ledger.ts";
+import type { VmSize, VmSizing } from "./size.ts";
 import type { VmStorage } from "./storage.ts";
 
 /** What a VM is made of. Complete: whoever builds it has resolved every default. */
@@ -27,6 +28,8 @@ interface VmShape {
   readonly accelerator: "kvm" | "tcg";
   readonly vcpus: number;
   readonly memoryMiB: number;
+  /** What it may grow to while it runs; not set: it stays as it starts. */
+  readonly most?: VmSize | undefined;
   /** Free pcie-root-ports for later hot-plug. */
   readonly rootPorts: number;
   /** Appended to the built-in kernel command line. */
@@ -59,6 +62,8 @@ export interface Vm {
   readonly nics: VmNics;
   /** Folders and disks that come and go while the guest runs. */
   readonly storage: VmStorage;
+  /** CPUs and memory that come and go while the guest runs. */
+  readonly sizing: VmSizing;
   /** Set when the guest did not boot but was restored from a template. */
   readonly restored?: RestoredGuest | undefined;
   /** Asks QEMU to quit, kills it when it does not by the deadline. Idempotent. */

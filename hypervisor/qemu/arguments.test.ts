@@ -47,7 +47,8 @@ test("golden: one vCPU under TCG, the image by DAX, one NIC, one free port", (t)
     ...["-m", "256M,slots=1,maxmem=398M"],
     ...["-object", "memory-backend-memfd,id=ram,size=256M,share=on"],
     ...["-kernel", "/guest/vmlinuz", "-initrd", "/guest/initramfs.cpio", "-append"],
-    "console=hvc0 earlyprintk=ttyS0 quiet panic=-1 reboot=t net.ifnames=0 swiotlb=1 cryptomgr.notests " +
+    "console=hvc0 earlyprintk=ttyS0 quiet panic=-1 reboot=t net.ifnames=0 swiotlb=1 " +
+      "memhp_default_state=online memory_hotplug.online_policy=auto-movable cryptomgr.notests " +
       "random.trust_cpu=on no_timer_check tsc=reliable rcupdate.rcu_expedited=1",
     ...["-chardev", "socket,id=qmp,fd=3", "-mon", "chardev=qmp,mode=control"],
     ...["-chardev", "socket,id=console,fd=4,mux=on", "-serial", "chardev:console"],
@@ -136,4 +137,20 @@ test("the same input gives the same command line, and more ports than fit are re
 test("options: booleans, left out values, commas", (t) => {
   t.is(option("tap", { a: true, b: false, c: undefined, d: 0, e: "" }), "tap,a=on,b=off,d=0,e=");
   t.is(option("x,y", { path: "a,,b" }), "x,,y,path=a,,,,b");
+});
+
+test("CPUs and memory that may come later have their room, in whole blocks and one more", (t) => {
+  const sizes = (most: VmSpec["most"], imageDriver: VmSpec["imageDriver"] = "virtio-pmem") => {
+    const { argv } = qemuArguments({ ...spec, imageDriver, most }, context);
+    return [...valuesOf(argv, "-smp"), ...valuesOf(argv, "-m")];
+  };
+  t.deepEqual(sizes({ vcpus: 4, memoryMiB: 1024 }), [
+    "1,maxcpus=4,sockets=1,cores=4,threads=1",
+    `256M,slots=1,maxmem=${256 + 142 + 768 + 128}M`,
+  ]);
+  t.deepEqual(sizes({ vcpus: 1, memoryMiB: 256 + 200 }, "virtio-blk"), [
+    "1,sockets=1,cores=1,threads=1",
+    `256M,slots=1,maxmem=${256 + 128 + 128}M`,
+  ]);
+  t.deepEqual(sizes({ vcpus: 1, memoryMiB: 300 }), sizes(undefined));
 });

@@ -1,4 +1,5 @@
 import type { VmNic, VmSpec } from "../hypervisor.ts";
+import { MEMORY_STEP_MIB, roomForMemory } from "../size.ts";
 import {
   agentPort,
   consolePort,
@@ -111,7 +112,7 @@ function machine(spec: VmSpec): string[] {
       "-cpu",
       spec.accelerator === "kvm" ? "host" : "max,la57=off",
     ],
-    ...["-smp", option(String(spec.vcpus), { sockets: 1, cores: spec.vcpus, threads: 1 })],
+    ...["-smp", processors(spec)],
     ...[
       "-rtc",
       option("base=utc", { clock: "host", driftfix: spec.accelerator === "kvm" ? "slew" : "none" }),
@@ -120,11 +121,18 @@ function machine(spec: VmSpec): string[] {
   ];
 }
 
+/** CPUs that may come later have their places from the start: the guest's kernel counts them when it boots. */
+function processors({ vcpus, most }: VmSpec): string {
+  const maxcpus = Math.max(vcpus, most?.vcpus ?? 0);
+  const places = maxcpus === vcpus ? {} : { maxcpus };
+  return option(String(vcpus), { ...places, sockets: 1, cores: maxcpus, threads: 1 });
+}
+
 function accelerator(kind: VmSpec["accelerator"]): string {
   return kind === "kvm" ? "kvm" : option("tcg", { thread: "multi", "tb-size": TCG_CACHE_MIB });
 }
 
-/** Shared memory: virtio-fs and saved guests need it. Room above it is where the image is mapped. */
+/** Shared memory: virtio-fs and saved guests need it. Room above it is where the image is mapped, and memory that comes later. */
 function memory(
   spec: VmSpec,
   { imageBytes, memory: file }: ArgumentContext,
@@ -132,7 +140,10 @@ function memory(
 ): string[] {
   const imageMiB = spec.imageDriver === "virtio-pmem" ? Math.ceil(imageBytes / MIB) : 0;
   const size = `${spec.memoryMiB}M`;
-  const room = imageMiB === 0 ? {} : { slots: 1, maxmem: `${spec.memoryMiB + imageMiB}M` };
+  const laterMiB = roomForMemory(spec, spec.most ?? spec);
+  // As for the device: it may begin in the middle of a block.
+  const roomMiB = imageMiB + (laterMiB === 0 ? 0 : laterMiB + MEMORY_STEP_MIB);
+  const room = roomMiB === 0 ? {} : { slots: 1, maxmem: `${spec.memoryMiB + roomMiB}M` };
   const backend =
     file === undefined
       ? option("memory-backend-memfd", { id: "ram", size, share: true })

@@ -136,6 +136,23 @@ export function diskDevice(disk: {
   };
 }
 
+/** Memory of which the guest has `requestedMiB`. Legacy drivers never knew it. */
+export function memoryDevice(memory: {
+  readonly id: string;
+  readonly memdev: string;
+  readonly port: string;
+  readonly requestedMiB: number;
+}): DeviceArguments {
+  return {
+    driver: "virtio-mem-pci",
+    id: memory.id,
+    bus: memory.port,
+    addr: pciSlot(0),
+    memdev: memory.memdev,
+    "requested-size": memory.requestedMiB * 1024 * 1024,
+  };
+}
+
 /** QEMU reads slots as hexadecimal. */
 function pciSlot(slot: number): string {
   return `0x${slot.toString(16)}`;

@@ -18,6 +18,9 @@ const builtIn: readonly string[] = [
   "net.ifnames=0",
   // Room for memory hot-plug makes the kernel reserve 64 MiB of bounce buffers that nothing uses.
   "swiotlb=1",
+  // Memory that comes later is taken into use at once, and mostly such that it can go again.
+  "memhp_default_state=online",
+  "memory_hotplug.online_policy=auto-movable",
   "cryptomgr.notests",
   "random.trust_cpu=on",
   // On a busy host the guest's clocks drift apart while it is not running: checks against each other only harm.

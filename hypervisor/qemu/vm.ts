@@ -14,6 +14,7 @@ import { nicKind } from "./nic-kind.ts";
 import { createPorts } from "./ports.ts";
 import { queueProgress } from "./queue-progress.ts";
 import { settledWithin } from "./settled-within.ts";
+import { createSizing } from "./sizing.ts";
 import { createStorage } from "./storage.ts";
 import type { Topology } from "./topology.ts";
 
@@ -117,6 +118,7 @@ export async function watchVm(parts: VmParts): Promise<WatchedVm> {
       sharedMemory: parts.sharedMemory,
       cgroups: spec.cgroups,
     }),
+    sizing: createSizing(plugs, spec, spec.most ?? spec),
     consoleTail: console.tail,
     cede() {
       const { identity, token, stderr } = process;

@@ -39,6 +39,10 @@ export interface QmpCommands {
     arguments: { path: string; queue: number };
     returns: { readonly "used-idx": number };
   };
+  "object-add": { arguments: MemoryBackend; returns: unknown };
+  "object-del": { arguments: { id: string }; returns: unknown };
+  "qom-set": { arguments: { path: string; property: string; value: number }; returns: unknown };
+  "query-hotpluggable-cpus": { arguments: undefined; returns: readonly CpuSlot[] };
   "query-pci": { arguments: undefined; returns: readonly PciBus[] };
   "qom-list": {
     arguments: { path: string };
@@ -76,6 +80,21 @@ export interface RawBlockNode {
     readonly locking: "auto" | "off";
     readonly discard: "unmap" | "ignore";
   };
+}
+
+export interface MemoryBackend {
+  readonly "qom-type": "memory-backend-memfd";
+  readonly id: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly share: boolean;
+}
+
+/** A place for a vCPU; a taken one has a path. */
+export interface CpuSlot {
+  readonly type: string;
+  readonly props: { readonly [place: string]: number };
+  readonly "qom-path"?: string;
 }
 
 export type DevicePropertyValue = string | number | boolean;

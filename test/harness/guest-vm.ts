@@ -5,6 +5,7 @@ import { chooseAccelerator } from "../../hypervisor/accelerator.ts";
 import type { VmNic } from "../../hypervisor/hypervisor.ts";
 import { createQemu } from "../../hypervisor/qemu/qemu.ts";
 import type { QemuVm } from "../../hypervisor/qemu/vm.ts";
+import type { VmSize } from "../../hypervisor/size.ts";
 import { type Agent, connectAgent } from "../../shim/agent-client.ts";
 import { deadlineIn } from "../../sys/deadline.ts";
 import { type Ledger, openLedger } from "../../sys/ledger.ts";
@@ -18,7 +19,12 @@ export interface GuestVm extends AsyncDisposable {
 }
 
 /** Boots a guest with `nics`, whose descriptors stay the caller's. */
-export async function bootGuest(mark: string, nics: readonly VmNic[], rootPorts = 3): Promise<GuestVm> {
+export async function bootGuest(
+  mark: string,
+  nics: readonly VmNic[],
+  rootPorts = 3,
+  most?: VmSize,
+): Promise<GuestVm> {
   const directory = mkdtempSync(join(tmpdir(), mark));
   const ledger = openLedger(join(directory, "state"));
   const dispose = async (): Promise<void> => {
@@ -38,6 +44,7 @@ export async function bootGuest(mark: string, nics: readonly VmNic[], rootPorts 
         accelerator: chooseAccelerator("auto"),
         vcpus: 1,
         memoryMiB: 256,
+        most,
         rootPorts,
         kernelParameters: [],
         nics,

@@ -508,6 +508,8 @@ export interface OnlineResourcesRequest {
   vcpus: number;
   /** wait until so many bytes of memory blocks are online; 0: take what is there */
   memoryBytes: bigint;
+  /** of the CPUs, the first so many are online and the others not; 0: all are */
+  atMostVcpus: number;
 }
 
 export interface OnlineResourcesResponse {
@@ -5443,7 +5445,7 @@ export const PortForwardResponse: MessageFns<PortForwardResponse> = {
 };
 
 function createBaseOnlineResourcesRequest(): OnlineResourcesRequest {
-  return { vcpus: 0, memoryBytes: 0n };
+  return { vcpus: 0, memoryBytes: 0n, atMostVcpus: 0 };
 }
 
 export const OnlineResourcesRequest: MessageFns<OnlineResourcesRequest> = {
@@ -5456,6 +5458,9 @@ export const OnlineResourcesRequest: MessageFns<OnlineResourcesRequest> = {
         throw new globalThis.Error("value provided for field message.memoryBytes of type uint64 too large");
       }
       writer.uint32(16).uint64(message.memoryBytes);
+    }
+    if (message.atMostVcpus !== 0) {
+      writer.uint32(24).uint32(message.atMostVcpus);
     }
     return writer;
   },
@@ -5489,6 +5494,14 @@ export const OnlineResourcesRequest: MessageFns<OnlineResourcesRequest> = {
             message.memoryBytes = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.atMostVcpus = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5510,6 +5523,7 @@ export const OnlineResourcesRequest: MessageFns<OnlineResourcesRequest> = {
     message.memoryBytes = (object.memoryBytes !== undefined && object.memoryBytes !== null)
       ? BigInt(object.memoryBytes)
       : 0n;
+    message.atMostVcpus = object.atMostVcpus ?? 0;
     return message;
   },
 };
@@ -5837,7 +5851,7 @@ export const ContainersService = {
     responseSerialize: (value: PortForwardResponse): Buffer => Buffer.from(PortForwardResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PortForwardResponse => PortForwardResponse.decode(value),
   },
-  /** Takes hot-plugged CPUs and memory into use, and waits for those that are announced. */
+  /** Takes hot-plugged CPUs and memory into use, waits for those that are announced, and takes CPUs out of use. */
   onlineResources: {
     path: "/tapir.agent.v1.Containers/OnlineResources" as const,
     requestStream: false as const,
@@ -5907,7 +5921,7 @@ export interface ContainersServer extends UntypedServiceImplementation {
    * first message is empty and says that the connection stands. Ending the stream of requests half-closes it.
    */
   portForward: handleBidiStreamingCall<PortForwardRequest, PortForwardResponse>;
-  /** Takes hot-plugged CPUs and memory into use, and waits for those that are announced. */
+  /** Takes hot-plugged CPUs and memory into use, waits for those that are announced, and takes CPUs out of use. */
   onlineResources: handleUnaryCall<OnlineResourcesRequest, OnlineResourcesResponse>;
 }
 
@@ -6213,7 +6227,7 @@ export interface ContainersClient extends Client {
     metadata: Metadata,
     options?: Partial<CallOptions>,
   ): ClientDuplexStream<PortForwardRequest, PortForwardResponse>;
-  /** Takes hot-plugged CPUs and memory into use, and waits for those that are announced. */
+  /** Takes hot-plugged CPUs and memory into use, waits for those that are announced, and takes CPUs out of use. */
   onlineResources(
     request: OnlineResourcesRequest,
     callback: (error: ServiceError | null, response: OnlineResourcesResponse) => void,
