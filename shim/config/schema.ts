@@ -41,6 +41,12 @@ export const schema = {
         maximum: 240,
         doc: "vCPUs of a pod's VM.",
       }),
+      default_maxvcpus: integer({
+        default: 0,
+        minimum: 0,
+        maximum: 240,
+        doc: "vCPUs that it may have with those that its containers' limits ask for; 0: as many as the machine.",
+      }),
       default_memory_mib: integer({
         default: 256,
         minimum: 64,
@@ -48,6 +54,14 @@ export const schema = {
         unit: "MiB",
         doc: "Memory of a pod's VM.",
         kata: "default_memory",
+      }),
+      default_maxmemory_mib: integer({
+        default: 0,
+        minimum: 0,
+        maximum: 1_048_576,
+        unit: "MiB",
+        doc: "Memory that it may have with what its containers' limits ask for; 0: as much as the machine.",
+        kata: "default_maxmemory",
       }),
       pcie_root_ports: integer({
         default: 8,

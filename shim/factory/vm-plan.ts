@@ -4,6 +4,7 @@ import { modelNamed } from "../../network/model.ts";
 import { queuesFor } from "../../network/nic-plan.ts";
 import { hasVhostNet } from "../../sys/tap.ts";
 import type { Configuration } from "../config/schema.ts";
+import { largestSize } from "./largest-size.ts";
 
 /** A pod's VM as its configuration wants it. */
 export function vmPlan(
@@ -25,6 +26,7 @@ export function vmPlan(
     accelerator,
     vcpus: qemu.defaultVcpus,
     memoryMiB: qemu.defaultMemoryMib,
+    most: largestSize(qemu, accelerator),
     rootPorts: qemu.pcieRootPorts,
     kernelParameters: qemu.kernelParams,
     firstNic:

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, TapirError, wrapError } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
+import { type ContainerLimits, limitsOf } from "./container-limits.ts";
 
 /** The parts of an OCI runtime spec that Tapir reads; all else may be there and is left alone. */
 export interface OciSpec {
@@ -14,6 +15,7 @@ export interface OciSpec {
   readonly devices: readonly OciDevice[];
   readonly deviceRules: readonly OciDeviceRule[];
   readonly sysctls: Readonly<Record<string, string>>;
+  readonly limits: ContainerLimits;
   /** "/parent/name", or "slice:prefix:name" for systemd; "" when there is none. */
   readonly cgroupsPath: string;
 }
@@ -119,6 +121,7 @@ function readSpec(file: string, json: unknown): OciSpec {
       readDeviceRule(file, `linux.resources.devices[${index}]`, one),
     ),
     sysctls: textsAt(file, "linux.sysctl", linux.sysctl),
+    limits: limitsOf(resources),
     cgroupsPath: textAt(file, "linux.cgroupsPath", linux.cgroupsPath),
   };
 }

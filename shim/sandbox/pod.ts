@@ -3,6 +3,7 @@ import type { Ledger } from "../../sys/ledger.ts";
 import type { GuestContainers } from "../containers-client.ts";
 import type { Log } from "../log.ts";
 import type { SandboxSpec } from "./bundle.ts";
+import type { PodSize } from "./pod-size.ts";
 import type { WorkloadStorage } from "./workload-storage.ts";
 
 /**
@@ -38,6 +39,7 @@ export interface CreatedPod {
 export interface PodGuest {
   readonly containers: GuestContainers;
   readonly storage: WorkloadStorage;
+  readonly size: PodSize;
   /** The pod's: what is acquired for a container goes with the pod at the latest. */
   readonly ledger: Ledger;
   /** Milliseconds for a container's creation, and for every other question to the guest. */

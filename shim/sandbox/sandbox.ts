@@ -11,6 +11,7 @@ import { createPodStorage, type PodStorage } from "../storage/pod-storage.ts";
 import { openPodNetwork, type PodNetwork } from "./network.ts";
 import type { Pod, PodContext, PodExit } from "./pod.ts";
 import { makePodCgroups } from "./pod-cgroup.ts";
+import { createPodSize, type PodSize } from "./pod-size.ts";
 import { readSettings } from "./settings.ts";
 import { startVm } from "./start-vm.ts";
 
@@ -26,6 +27,7 @@ export function openSandbox(context: PodContext): Pod {
   let network: PodNetwork | undefined;
   let storage: PodStorage | undefined;
   let portForward: PodPortForward | undefined;
+  let size: PodSize | undefined;
 
   return {
     async create(deadline) {
@@ -61,12 +63,13 @@ export function openSandbox(context: PodContext): Pod {
           ...{ server: virtiofsd, cache: sharedFsCache },
         });
         portForward = openPortForward({ netns: spec.netns, agent: started.agent, ledger, log, requestMs });
+        size = createPodSize({ sizing: vm.sizing, containers, log, shrinkMs: createMs });
         const lost = endWithoutFiles(storage, vm, log);
         const exited = vm.exited.then((exit) => exitOf(exit, lost()));
         return {
           pid: vm.pid,
           exited,
-          guest: { containers, storage, ledger, limits: { createMs, requestMs } },
+          guest: { containers, storage, size, ledger, limits: { createMs, requestMs } },
         };
       } catch (error) {
         await network?.close();
@@ -82,10 +85,12 @@ export function openSandbox(context: PodContext): Pod {
       portForward?.begin();
     },
     async stop(deadline) {
+      size?.close();
       await network?.close();
       await vm?.stop(deadline);
     },
     async close() {
+      size?.close();
       await storage?.close();
       await portForward?.close();
       await network?.close();

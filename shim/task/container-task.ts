@@ -6,6 +6,7 @@ import { openExecs } from "./execs.ts";
 import { givenUp, notHere, notNow } from "./failures.ts";
 import { openFreezer } from "./freezer.ts";
 import type { CreateRequest, ProcessStatus, Task } from "./task.ts";
+import { updateInGuest } from "./update-container.ts";
 import { asking, KILLED, type Workload, workloadProcess } from "./workload.ts";
 
 /** A container in a pod's guest. */
@@ -160,9 +161,7 @@ export function openContainerTask(workload: Workload, request: CreateRequest): C
     resume: freezer.resume,
     async update(resources) {
       refuseEnded("update");
-      const request = { containerId: id, resources: Buffer.from(resources) };
-      const { ignored } = await guest.containers.updateContainer(request, asking(workload, "update"));
-      for (const what of ignored) log.info("not honoured in the guest", { container: id, what });
+      await updateInGuest(workload, resources);
     },
     async stats() {
       refuseEnded("read the counters of");

@@ -41,15 +41,22 @@ export async function createInGuest(
         if (codeOf(error) !== Code.UNAVAILABLE) throw error;
       });
     }
+    guest.size.settle(id);
     await storage?.release(deadlineIn(RELEASE_MS, `give back the storage of container ${id}`));
   };
   try {
-    const [prepared] = await Promise.all([
-      guest.storage.prepare({ containerId: id, bundle, rootfs: request.rootfs, spec }, deadline),
-      init.open(),
-    ]);
-    storage = prepared;
-    const { storages, rootfs, mountSources, deviceSources } = prepared;
+    const preparing = guest.storage.prepare(
+      { containerId: id, bundle, rootfs: request.rootfs, spec },
+      deadline,
+    );
+    const growing = guest.size.claim(id, spec.limits, deadline);
+    const opening = init.open();
+    opening.catch(() => undefined);
+    // What one of them has got is given back below, whichever fails.
+    await Promise.allSettled([preparing, growing]);
+    storage = await preparing;
+    await Promise.all([growing, opening]);
+    const { storages, rootfs, mountSources, deviceSources } = storage;
     asked = true;
     const { failure, ignored } = await guest.containers.createContainer(
       {

@@ -20,9 +20,9 @@ export interface Workload {
 /** What a process that was killed reports: 128 + SIGKILL. */
 export const KILLED = 137;
 
-/** The time for one ordinary question to the guest. */
-export function asking({ id, guest }: Workload, verb: string): Deadline {
-  return deadlineIn(guest.limits.requestMs, `${verb} container ${id}`);
+/** The time for one ordinary question to the guest, or for one that takes longer. */
+export function asking({ id, guest }: Workload, verb: string, ms = guest.limits.requestMs): Deadline {
+  return deadlineIn(ms, `${verb} container ${id}`);
 }
 
 /** A process of the container whose end is published; without exec id its init. */

@@ -43,10 +43,19 @@ export function yesGuest(answers: Partial<GuestContainers> = {}): PodGuest {
         release: async () => undefined,
       }),
     },
+    size: sameSize,
     ledger: noLedger,
     limits: { createMs: 5_000, requestMs: 2_000 },
   };
 }
+
+/** A VM that has enough for everybody. */
+export const sameSize: PodGuest["size"] = {
+  limitsOf: () => ({ cpus: 0, memoryBytes: 0 }),
+  claim: async () => undefined,
+  settle: () => undefined,
+  close: () => undefined,
+};
 
 /** A stream on which nothing ever comes. */
 const silentStream = {

@@ -8,6 +8,7 @@ import type { Ledger } from "../../sys/ledger.ts";
 import { openLedger } from "../../sys/ledger.ts";
 import { identify, PROCESS_TOKEN } from "../../sys/process.ts";
 import { serveFakeAgent } from "./agent/agent.ts";
+import { sameSize } from "./guest.ts";
 import { fakeStorage } from "./storage.ts";
 
 const LIMITS = { createMs: 10_000, requestMs: 5_000 };
@@ -58,6 +59,7 @@ export function openSandbox(context: PodContext): Pod {
         const guest = {
           containers: agent.containers,
           storage: fakeStorage(ledger),
+          size: sameSize,
           ledger,
           limits: LIMITS,
         };
