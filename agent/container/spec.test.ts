@@ -180,14 +180,27 @@ test("an unconfined profile is none", (t) => {
 });
 
 test("a PID namespace is the container's own, shared, or the guest's", (t) => {
+  const mounts = [{ destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["rw"] }];
   const of = (namespaces: object[], sharedPids?: string): unknown =>
-    transform({ linux: { namespaces } }, { sharedPids }).spec.linux?.namespaces;
+    transform({ mounts, linux: { namespaces } }, { sharedPids }).spec.linux?.namespaces;
   t.deepEqual(of([{ type: "pid" }], "/proc/7/ns/pid"), [{ type: "pid" }]);
   t.deepEqual(of([{ type: "pid", path: "/proc/1/ns/pid" }], "/proc/7/ns/pid"), [
     { type: "pid", path: "/proc/7/ns/pid" },
   ]);
   t.deepEqual(of([{ type: "mount" }]), [{ type: "mount" }]);
   t.throws(() => of([{ type: "mnt" }]), { message: /namespace "mnt"/ });
+});
+
+test("a container sees its own cgroups, on whatever host; one that may write to them sees the guest's", (t) => {
+  const of = (options: string[], namespaces: object[] = []): unknown =>
+    transform({
+      mounts: [{ destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options }],
+      linux: { namespaces },
+    }).spec.linux?.namespaces;
+  t.deepEqual(of(["nosuid", "ro"]), [{ type: "cgroup" }]);
+  t.deepEqual(of(["ro"], [{ type: "cgroup" }]), [{ type: "cgroup" }]);
+  t.deepEqual(of(["nosuid", "rw"]), []);
+  t.deepEqual(transform({ mounts: [] }).spec.linux?.namespaces, [{ type: "cgroup" }]);
 });
 
 test("a bind whose source is not in the guest is refused by its destination", (t) => {

@@ -1,7 +1,7 @@
 import { type DeviceNode, guestDevices } from "./devices.ts";
 import { guestProcess } from "./guest-process.ts";
 import { guestMounts, type PlacedMount } from "./mounts.ts";
-import { guestNamespaces } from "./namespaces.ts";
+import { guestNamespaces, seesOwnCgroups } from "./namespaces.ts";
 import type { OciSpec } from "./oci.ts";
 import { guestResources } from "./resources.ts";
 
@@ -51,7 +51,7 @@ export function guestSpec(wanted: OciSpec, places: GuestPlaces): GuestSpec {
     root: { path: places.rootfs, readonly: root.readonly ?? false },
     mounts: guestMounts(mounts ?? [], places.mounts, places.sharedMemory),
     linux: {
-      namespaces: guestNamespaces(linux.namespaces ?? [], places.sharedPids),
+      namespaces: guestNamespaces(linux.namespaces ?? [], places.sharedPids, seesOwnCgroups(mounts ?? [])),
       cgroupsPath: places.cgroup,
       resources: { ...limits.resources, devices: devices.rules },
       devices: devices.devices,
