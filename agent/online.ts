@@ -12,8 +12,8 @@ const CPUS = "/sys/devices/system/cpu";
 const MEMORY = "/sys/devices/system/memory";
 
 /**
- * Takes hot-plugged CPUs and memory blocks into use, and CPUs out of use (Documentation/admin-guide/mm/memory-hotplug.rst,
- * core-api/cpu_hotplug.rst). The kernel takes its time for each, off this thread.
+ * Takes hot-plugged CPUs into use, or out of use, and waits for memory (Documentation/core-api/cpu_hotplug.rst,
+ * admin-guide/mm/memory-hotplug.rst). The kernel takes its time for each CPU, off this thread.
  */
 export async function onlineResources(
   request: OnlineResourcesRequest,
@@ -29,7 +29,7 @@ export async function onlineResources(
   for (;;) {
     const seen = events;
     const vcpus = await setCpus(request.atMostVcpus);
-    const memoryBytes = await onlineMemory();
+    const memoryBytes = onlineMemory();
     if (vcpus >= request.vcpus && memoryBytes >= request.memoryBytes) return { vcpus, memoryBytes };
     const { promise, resolve } = Promise.withResolvers<void>();
     wake = resolve;
@@ -48,15 +48,15 @@ async function setCpus(atMost: number): Promise<number> {
   return countList(readFileSync(`${CPUS}/online`, "latin1"));
 }
 
-async function onlineMemory(): Promise<bigint> {
+/** The kernel takes blocks into use by itself (memhp_default_state); somebody else who does would be in its way. */
+function onlineMemory(): bigint {
   const blockBytes = BigInt(`0x${readFileSync(`${MEMORY}/block_size_bytes`, "latin1").trim()}`);
   const blocks = readdirSync(MEMORY).filter((entry) => /^memory\d+$/.test(entry));
-  for (const name of blocks) await setUnless(`${MEMORY}/${name}/state`, "offline", "online");
   const online = blocks.filter((name) => read(`${MEMORY}/${name}/state`) === "online");
   return BigInt(online.length) * blockBytes;
 }
 
-/** The first CPU has no such file, a block may go while it is looked at, and one that is busy is tried again later. */
+/** The first CPU has no such file, one may go while it is looked at, and one that is busy is tried again later. */
 async function setUnless(path: string, off: string, on: string): Promise<void> {
   if (read(path) !== off) return;
   try {

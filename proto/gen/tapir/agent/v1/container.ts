@@ -506,7 +506,7 @@ export interface PortForwardResponse {
 export interface OnlineResourcesRequest {
   /** wait until so many CPUs are online; 0: take what is there */
   vcpus: number;
-  /** wait until so many bytes of memory blocks are online; 0: take what is there */
+  /** wait until so many bytes of memory blocks are online; 0: do not wait */
   memoryBytes: bigint;
   /** of the CPUs, the first so many are online and the others not; 0: all are */
   atMostVcpus: number;
@@ -5851,7 +5851,7 @@ export const ContainersService = {
     responseSerialize: (value: PortForwardResponse): Buffer => Buffer.from(PortForwardResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PortForwardResponse => PortForwardResponse.decode(value),
   },
-  /** Takes hot-plugged CPUs and memory into use, waits for those that are announced, and takes CPUs out of use. */
+  /** Takes hot-plugged CPUs into use, or out of use, and waits for CPUs and memory that are announced. */
   onlineResources: {
     path: "/tapir.agent.v1.Containers/OnlineResources" as const,
     requestStream: false as const,
@@ -5921,7 +5921,7 @@ export interface ContainersServer extends UntypedServiceImplementation {
    * first message is empty and says that the connection stands. Ending the stream of requests half-closes it.
    */
   portForward: handleBidiStreamingCall<PortForwardRequest, PortForwardResponse>;
-  /** Takes hot-plugged CPUs and memory into use, waits for those that are announced, and takes CPUs out of use. */
+  /** Takes hot-plugged CPUs into use, or out of use, and waits for CPUs and memory that are announced. */
   onlineResources: handleUnaryCall<OnlineResourcesRequest, OnlineResourcesResponse>;
 }
 
@@ -6227,7 +6227,7 @@ export interface ContainersClient extends Client {
     metadata: Metadata,
     options?: Partial<CallOptions>,
   ): ClientDuplexStream<PortForwardRequest, PortForwardResponse>;
-  /** Takes hot-plugged CPUs and memory into use, waits for those that are announced, and takes CPUs out of use. */
+  /** Takes hot-plugged CPUs into use, or out of use, and waits for CPUs and memory that are announced. */
   onlineResources(
     request: OnlineResourcesRequest,
     callback: (error: ServiceError | null, response: OnlineResourcesResponse) => void,
