@@ -21,7 +21,7 @@ export async function findDisk(serial: string, deadline: Deadline): Promise<Disk
 }
 
 /** Asks `find` now and after each event of the kernel's device model until it has something. */
-export async function whenPresent<T>(find: () => T | undefined, deadline: Deadline): Promise<T> {
+async function whenPresent<T>(find: () => T | undefined, deadline: Deadline): Promise<T> {
   const found = find();
   if (found !== undefined) return found;
   const { promise, resolve, reject } = Promise.withResolvers<T>();

@@ -36,7 +36,7 @@ export interface ContainerStatus {
   readonly exitCode: number;
 }
 
-export const soon = (): Deadline => deadlineIn(60_000, "test");
+const soon = (): Deadline => deadlineIn(60_000, "test");
 /** For a container that is to be there. */
 export const FOREVER = "trap 'exit 0' TERM; while :; do busybox usleep 3600000000 & wait $!; done";
 
@@ -91,7 +91,7 @@ export async function crictlOk(node: TestNode, args: readonly string[]): Promise
   return outputOf(`crictl ${args.join(" ")}`, result);
 }
 
-export function outputOf(object: string, { exitCode, stdout, stderr }: RunResult): string {
+function outputOf(object: string, { exitCode, stdout, stderr }: RunResult): string {
   if (exitCode === 0) return stdout.trim();
   throw new TapirError({ code: Code.UNKNOWN, operation: "run", object, cause: `${stderr}${stdout}`.trim() });
 }
