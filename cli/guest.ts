@@ -1,4 +1,5 @@
 import { askGuest, type GuestView } from "./management-client.ts";
+import { printable } from "./printable.ts";
 import { findSandbox } from "./sandboxes.ts";
 import { table } from "./table.ts";
 
@@ -12,7 +13,8 @@ export async function showGuest(prefix: string, options: { readonly json?: boole
   process.stdout.write(`${text}\n`);
 }
 
-function guestText({ details, interfaces, routes, neighbors }: GuestView): string {
+/** Pure. */
+export function guestText({ details, interfaces, routes, neighbors }: GuestView): string {
   const nics = interfaces.map(({ name, mac, mtu, up, addresses }) => [
     name,
     mac,
@@ -21,8 +23,8 @@ function guestText({ details, interfaces, routes, neighbors }: GuestView): strin
     addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`).join(" "),
   ]);
   return [
-    `${details.hostname}: Linux ${details.kernelRelease} ${details.architecture}, ${details.vcpus} vCPU, ` +
-      `up ${details.uptimeSeconds.toFixed(1)} s\n`,
+    `${printable(`${details.hostname}: Linux ${details.kernelRelease} ${details.architecture}`)}, ` +
+      `${details.vcpus} vCPU, up ${details.uptimeSeconds.toFixed(1)} s\n`,
     table(["INTERFACE", "MAC", "MTU", "STATE", "ADDRESSES"], nics),
     table(
       ["ROUTE", "VIA", "DEVICE", "SOURCE", "METRIC"],

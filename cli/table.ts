@@ -1,6 +1,8 @@
-/** Rows under their heads, columns two blanks apart. Pure. */
+import { printable } from "./printable.ts";
+
+/** Rows under their heads, columns two blanks apart, safe to print. Pure. */
 export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [heads, ...rows];
+  const lines = [heads, ...rows].map((line) => line.map(printable));
   const widths = heads.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
   return lines
     .map((line) =>

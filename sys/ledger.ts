@@ -194,16 +194,37 @@ function removeDirectory(directory: string): void {
   rmSync(directory, { recursive: true, force: true });
 }
 
-/** A torn last line (the writer was killed) is no line. */
+/** A torn last line (the writer was killed) is no line, nor is what cannot be one: the others are still to be undone. */
 function readLines(directory: string): Line[] {
   try {
     const text = readFileSync(join(directory, FILE), "utf8");
     return text
       .split("\n")
       .slice(0, -1)
-      .map((line) => JSON.parse(line) as Line);
+      .map(parseLine)
+      .filter((line) => line !== undefined);
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return [];
     throw wrapError(error, { operation: "read", object: `ledger of ${directory}` });
   }
+}
+
+function parseLine(text: string): Line | undefined {
+  let line: unknown;
+  try {
+    line = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  return isLine(line) ? line : undefined;
+}
+
+function isLine(line: unknown): line is Line {
+  if (!isRecord(line)) return false;
+  if ("owner" in line) return isRecord(line.owner);
+  return "done" in line || (typeof line.step === "string" && isRecord(line.undo));
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
 }

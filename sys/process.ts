@@ -1,7 +1,9 @@
 import { closeSync, readdirSync, readlinkSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
+import koffi from "koffi";
 import type { Deadline } from "./deadline.ts";
-import { TapirError } from "./error.ts";
+import { errnoNumber } from "./errno.ts";
+import { systemError, TapirError } from "./error.ts";
 import { identify, isAlive, type ProcessIdentity, readProc } from "./identity.ts";
 import { libc } from "./libc.ts";
 import { becomesReadable } from "./readable.ts";
@@ -114,9 +116,13 @@ const SYS_PIDFD_OPEN = 434;
 const SIGKILL = 9;
 const SIGTERM = 15;
 
-/** -1 when there is no such process. */
+/** -1 when there is no such process. Errors: EMFILE, for one: who cannot look must not think that nobody is there. */
 function openPidfd(pid: number): number {
-  return libc.syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0);
+  const fd = Number(libc.syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0));
+  if (fd !== -1) return fd;
+  const errno = errnoNumber.nameOf(koffi.errno());
+  if (errno === "ESRCH" || errno === "EINVAL") return fd;
+  throw systemError(errno, { operation: "open", object: `process ${pid}` });
 }
 
 /**

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Interface, Neighbor, Route } from "../../proto/gen/tapir/agent/v1/agent.ts";
 import { wrapError } from "../../sys/error.ts";
 import { connectManagement, type ManagementConnection, methods } from "../management-client.ts";
+import { printable } from "../printable.ts";
 import { findSandbox } from "../sandboxes.ts";
 import { table } from "../table.ts";
 import {
@@ -60,7 +61,7 @@ export async function addNeighbors(pod: string, file: string, output: Output): P
 /** Nothing when netns and guest are equal; else a line for each difference, and exit code 1. */
 export async function showDifference(pod: string): Promise<void> {
   const lines = await asked(pod, async (call) => (await call(methods.getNetworkDifference, {})).lines);
-  process.stdout.write(lines.map((line) => `${line}\n`).join(""));
+  process.stdout.write(lines.map((line) => `${printable(line)}\n`).join(""));
   if (lines.length > 0) process.exitCode = 1;
 }
 

@@ -132,7 +132,9 @@ export function decodeRule(payload: Buffer): Rule | undefined {
     suppressPrefixLength: suppressed === ALL_ONES ? undefined : suppressed,
     gotoPriority: u32Of(attributes.get(FRA.GOTO)) ?? 0,
     uids:
-      uidRange === undefined ? undefined : { start: uidRange.readUInt32LE(0), end: uidRange.readUInt32LE(4) },
+      uidRange === undefined || uidRange.length < 8
+        ? undefined
+        : { start: uidRange.readUInt32LE(0), end: uidRange.readUInt32LE(4) },
     ipProtocol: u8Of(attributes.get(FRA.IP_PROTO)) ?? 0,
     sourcePorts: portsOf(attributes, FRA.SPORT_RANGE),
     destinationPorts: portsOf(attributes, FRA.DPORT_RANGE),
@@ -161,5 +163,6 @@ function ports({ start, end }: NumberRange): Buffer {
 
 function portsOf(attributes: Attributes, type: number): NumberRange | undefined {
   const bytes = attributes.get(type);
-  return bytes === undefined ? undefined : { start: bytes.readUInt16LE(0), end: bytes.readUInt16LE(2) };
+  if (bytes === undefined || bytes.length < 4) return undefined;
+  return { start: bytes.readUInt16LE(0), end: bytes.readUInt16LE(2) };
 }

@@ -22,6 +22,8 @@ export interface CellResult {
   readonly ms: number;
   /** False when the operation failed, which it may. */
   readonly succeeded: boolean;
+  /** Whether the operation came to the step. */
+  readonly reached: boolean;
   /** What is wrong: an operation that did not return, a view of containerd that is not right, a clean-up that failed. */
   readonly problems: readonly string[];
   /** What is left when the pod is gone. */
@@ -41,10 +43,14 @@ const LOOK_AGAIN_MS = 100;
 export async function runCell(site: Site, { operation, step, fault }: Cell): Promise<CellResult | undefined> {
   const subject = await operation.prepare(site, deadlineIn(PREPARE_MS, `prepare ${operation.name}`));
   let blow: Blow | undefined;
+  /** The operation may be over before the fault is. */
+  let striking: Promise<unknown> = Promise.resolve();
   site.meeting.attend(async (encounter) => {
     if (blow !== undefined || encounter.step !== step) return "go";
     blow = "go";
-    blow = await fault.strike(site, encounter, subject);
+    const strike = Promise.resolve(fault.strike(site, encounter, subject));
+    striking = strike.catch(() => undefined);
+    blow = await strike;
     return blow === "nothing" ? "go" : blow;
   });
   const problems: string[] = [];
@@ -56,6 +62,7 @@ export async function runCell(site: Site, { operation, step, fault }: Cell): Pro
   );
   const ms = Math.round(performance.now() - startMs);
   site.meeting.attend(undefined);
+  await striking;
   if (ms > OPERATION_MS) problems.push(`${operation.name} did not return within ${OPERATION_MS / 1000} s`);
   if (blow === undefined) problems.push(`${operation.name} did not come to ${step}`);
   const attempt = async (work: () => Promise<void> | undefined): Promise<void> => {
@@ -72,7 +79,16 @@ export async function runCell(site: Site, { operation, step, fault }: Cell): Pro
   const leaks = await settledDifference(site.empty, () => nodeInventory(site.node, settle), settle);
   if (blow === "nothing" && problems.length + leaks.length === 0) return undefined;
   const succeeded = failure === undefined;
-  return { operation: operation.name, step, fault: fault.name, ms, succeeded, problems, leaks };
+  return {
+    operation: operation.name,
+    step,
+    fault: fault.name,
+    ms,
+    succeeded,
+    reached: blow !== undefined,
+    problems,
+    leaks,
+  };
 }
 
 /** containerd knows that the pod is dead, and with it what ran in it. */

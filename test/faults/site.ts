@@ -6,6 +6,7 @@ import type { Inventory } from "../../sys/inventory.ts";
 import { mount, unmount } from "../../sys/mount.ts";
 import { nodeInventory } from "../harness/fixture.ts";
 import { startNode, type TestNode } from "../harness/node.ts";
+import { BUILT } from "../harness/project.ts";
 import { type Workloads, workloads } from "../harness/workload.ts";
 import { type Meeting, openMeeting } from "./meeting.ts";
 
@@ -22,6 +23,7 @@ const START_MS = 120_000;
 const STATE_BYTES = 16 << 20;
 
 export async function openSite(): Promise<Site> {
+  rmSync(BUILT.factory, { recursive: true, force: true });
   const directory = mkdtempSync(join(tmpdir(), "tapir-faults-"));
   const meeting = await openMeeting(join(directory, "meet.sock"));
   let node: TestNode | undefined;

@@ -10,7 +10,7 @@ export interface Selection {
 }
 
 /** Tests of the test tools themselves: they need no containerd. */
-const toolFolders = ["test/runner/", "test/fakes/", "test/harness/", "test/critest/"];
+const toolFolders = ["test/runner/", "test/fakes/", "test/harness/", "test/critest/", "test/fuzz/"];
 
 const parts: ReadonlySet<string> = new Set(["demo", "checks", "unit", "integration", "critest"]);
 

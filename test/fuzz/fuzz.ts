@@ -1,0 +1,73 @@
+import { TtrpcError } from "../../shim/ttrpc/status.ts";
+import { TapirError } from "../../sys/error.ts";
+import { mutate } from "./mutate.ts";
+import { randomFrom } from "./random.ts";
+
+/** Code that gets bytes from somebody who may be hostile or broken. */
+export interface Target {
+  readonly name: string;
+  /** Good input. */
+  readonly seeds: readonly Buffer[];
+  /** Words of the format. */
+  readonly words: readonly string[];
+  /** Takes any bytes; errors of ours are answers, every other one is a finding. */
+  run(input: Buffer): void | Promise<void>;
+}
+
+export interface Finding {
+  readonly seed: number;
+  readonly input: Buffer;
+  readonly problem: string;
+}
+
+export interface FuzzResult {
+  readonly runs: number;
+  /** How many were refused with an error of ours. */
+  readonly refused: number;
+  readonly slowestMs: number;
+  readonly findings: readonly Finding[];
+}
+
+export interface FuzzLimits {
+  readonly runs: number;
+  readonly milliseconds: number;
+  readonly firstSeed: number;
+}
+
+/** A decoder of 64 KiB that takes longer than this can be made to take for ever. */
+const SLOW_MS = 2000;
+const MAX_FINDINGS = 5;
+
+/** Each run has a seed of its own: `firstSeed` + its number, and is repeated with it alone. */
+export async function fuzz(target: Target, limits: FuzzLimits): Promise<FuzzResult> {
+  const findings: Finding[] = [];
+  const endMs = performance.now() + limits.milliseconds;
+  let [runs, refused, slowestMs] = [0, 0, 0];
+  while (runs < limits.runs && performance.now() < endMs && findings.length < MAX_FINDINGS) {
+    const seed = limits.firstSeed + runs;
+    runs += 1;
+    const input = mutate(randomFrom(seed), target.seeds, target.words);
+    const startMs = performance.now();
+    const outcome = await outcomeOf(target, input);
+    const ms = performance.now() - startMs;
+    slowestMs = Math.max(slowestMs, ms);
+    if (outcome === "refused") refused += 1;
+    else if (outcome !== "taken") findings.push({ seed, input, problem: outcome.problem });
+    if (ms > SLOW_MS) findings.push({ seed, input, problem: `took ${Math.round(ms)} ms` });
+  }
+  return { runs, refused, slowestMs, findings };
+}
+
+/** What becomes of one input. */
+export async function outcomeOf(
+  target: Target,
+  input: Buffer,
+): Promise<"taken" | "refused" | { readonly problem: string }> {
+  try {
+    await target.run(input);
+    return "taken";
+  } catch (error) {
+    if (error instanceof TapirError || error instanceof TtrpcError) return "refused";
+    return { problem: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+}
