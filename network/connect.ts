@@ -10,8 +10,8 @@ import type { Model } from "./model.ts";
 import type { NicPlan } from "./nic-plan.ts";
 
 /**
- * Connects every planned NIC, in order. What a failure leaves is in the ledger, as is what succeeded:
- * unwinding brings the namespace back to what was discovered.
+ * Connects every planned NIC, in order. One that fails leaves nothing, so that it can be tried again; those before it are in
+ * the ledger: unwinding brings the namespace back to what was discovered.
  */
 export async function connect(
   network: Pick<DiscoveredNetwork, "netns" | "netnsInode">,
@@ -29,6 +29,7 @@ export async function connect(
     try {
       attached.push({ ...(await how.model.connect(plan, context, deadline)), release });
     } catch (error) {
+      await release().catch(() => undefined);
       throw wrapError(error, { operation: "attach", object: `${plan.name} of netns ${basename(netns)}` });
     }
   }

@@ -16,6 +16,8 @@ export interface Fault {
   readonly name: string;
   /** Whether the pod's VM or its shim cannot live on: containerd has to see the pod's end. */
   readonly fatal: boolean;
+  /** Whether what failed can succeed when it is tried again. */
+  readonly passes?: boolean;
   /** Does it; what the step is told then, or that there was nothing to strike. */
   strike(site: Site, encounter: Encounter, subject: Subject): Promise<Blow> | Blow;
   /** Takes back what would keep the node from being cleaned. */
@@ -27,7 +29,7 @@ const soon = (job: string): Deadline => deadlineIn(RESTART_MS, job);
 const FILLER = "filler";
 
 export const FAULTS: readonly Fault[] = [
-  { name: "step fails", fatal: false, strike: () => "error" },
+  { name: "step fails", fatal: false, passes: true, strike: () => "error" },
   {
     name: "shim killed",
     fatal: true,

@@ -16,10 +16,18 @@ export interface Subject {
 /** Something users do; a fault happens while `run` runs. */
 export interface Operation {
   readonly name: string;
+  /** Seconds until nothing more is to be expected; of a call, what it may take, of a wait, how long it is waited. */
+  readonly limitSeconds: number;
+  /** Nobody is called: it comes about by itself, and again after a failure that passes. */
+  readonly waits?: boolean;
   prepare(site: Site, deadline: Deadline): Promise<Subject>;
   run(site: Site, subject: Subject, deadline: Deadline): Promise<void>;
 }
 
+/** Longer than any deadline of the product under TCG. */
+const CALL_SECONDS = 90;
+/** The monitor tries again after at most 5 s. */
+const WAIT_SECONDS = 20;
 const LOOK_AGAIN_MS = 50;
 const SLEEP = { command: ["sleep", "1000"] };
 const LINK = "eth9";
@@ -89,40 +97,47 @@ async function crictl(site: Site, args: readonly string[], deadline: Deadline): 
 export const OPERATIONS: readonly Operation[] = [
   {
     name: "runp",
+    limitSeconds: CALL_SECONDS,
     prepare: async () => ({}),
     run: async (site, _, deadline) => void (await pod(site, deadline)),
   },
   {
     name: "create",
+    limitSeconds: CALL_SECONDS,
     prepare: pod,
     run: async (_, { pod: target }, deadline) => void (await target?.create("one", SLEEP, deadline)),
   },
   {
     name: "start",
+    limitSeconds: CALL_SECONDS,
     prepare: created,
     run: (site, { container = "" }, deadline) => crictl(site, ["start", container], deadline),
   },
   {
     name: "exec",
+    limitSeconds: CALL_SECONDS,
     prepare: running,
     run: (site, { container = "" }, deadline) =>
       crictl(site, ["exec", "--sync", container, "true"], deadline),
   },
   {
     name: "update",
+    limitSeconds: CALL_SECONDS,
     prepare: running,
     run: (site, { container = "" }, deadline) =>
       crictl(site, ["update", "--cpu-share", "512", container], deadline),
   },
-  { name: "plug", prepare: pod, run: plug },
-  { name: "unplug", prepare: plugged, run: unplug },
+  { name: "plug", limitSeconds: WAIT_SECONDS, waits: true, prepare: pod, run: plug },
+  { name: "unplug", limitSeconds: WAIT_SECONDS, waits: true, prepare: plugged, run: unplug },
   {
     name: "stop",
+    limitSeconds: CALL_SECONDS,
     prepare: running,
     run: (site, { pod: target }, deadline) => crictl(site, ["stopp", target?.id ?? ""], deadline),
   },
   {
     name: "remove",
+    limitSeconds: CALL_SECONDS,
     async prepare(site, deadline) {
       const subject = await running(site, deadline);
       await crictl(site, ["stopp", subject.pod?.id ?? ""], deadline);

@@ -10,7 +10,7 @@ import { openSite, type Site } from "./site.ts";
  * `npm run test:faults [-- <operation or fault> ...]`: every fault at every step of every operation, or of those named. Prints
  * the matrix and writes it to `results.json` and `matrix.svg` beside this file. Exit code 0 when all of it is green.
  */
-const words = process.argv.slice(2).join(" ");
+const words = process.argv.slice(2);
 const chosen = <T extends { readonly name: string }>(all: readonly T[]): readonly T[] => {
   const named = all.filter(({ name }) => words.includes(name));
   return named.length === 0 ? all : named;
