@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, chmodSync, constants, cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Deadline } from "../sys/deadline.ts";
 import { TapirError, wrapError } from "../sys/error.ts";
@@ -20,6 +20,15 @@ export interface GoBuild {
   readonly package: string;
   /** Path of the program. */
   readonly output: string;
+  /** A change of the module's source, for this build only. */
+  readonly change?: SourceChange;
+}
+
+/** In `file`, a path in the module, `text` is replaced by `by`. */
+export interface SourceChange {
+  readonly file: string;
+  readonly text: string;
+  readonly by: string;
 }
 
 /** Builds programs of cri-tools with the Go toolchain, one after the other. */
@@ -42,11 +51,30 @@ export async function buildCriTools(builds: readonly GoBuild[], deadline: Deadli
         build.package,
       ],
       log: build.tool,
-      cwd: source,
+      cwd: build.change === undefined ? source : changedSource(source, build.change, build.output),
       env: { GOTOOLCHAIN: "local", CGO_ENABLED: "0" },
       deadline,
     });
   }
+}
+
+/** A copy of the module, with the change, beside the program to be built: Go's own cache is read-only. */
+function changedSource(source: string, { file, text, by }: SourceChange, output: string): string {
+  const copy = `${output}.source`;
+  cpSync(source, copy, { recursive: true });
+  const path = join(copy, file);
+  const content = readFileSync(path, "utf8");
+  if (!content.includes(text)) {
+    throw new TapirError({
+      code: Code.NOT_FOUND,
+      operation: "change",
+      object: path,
+      cause: `no "${text}" in it`,
+    });
+  }
+  chmodSync(path, 0o644);
+  writeFileSync(path, content.replace(text, by));
+  return copy;
 }
 
 function findGo(tools: string): string {
