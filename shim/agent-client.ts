@@ -59,11 +59,17 @@ export interface Agent extends Disposable {
 
 /** Nobody but the guest of one pod is at the other end: more than this is hostile, not large. */
 const MAX_RESPONSE_BYTES = 4 << 20;
+/**
+ * What a call may send before somebody reads it. HTTP/2's usual 64 KiB make the guest wait for, and look at, an answer
+ * to every other frame.
+ */
+const WINDOW_BYTES = 512 << 10;
 
 /** Connects to the agent behind QEMU's unix socket; QEMU holds what is sent until the guest opens its port. */
 export function connectAgent(socketPath: string): Agent {
   const client = new AgentClient(`unix:${socketPath}`, credentials.createInsecure(), {
     "grpc.max_receive_message_length": MAX_RESPONSE_BYTES,
+    "grpc-node.flow_control_window": WINDOW_BYTES,
     "grpc.initial_reconnect_backoff_ms": 50,
     "grpc.max_reconnect_backoff_ms": 1000,
     // A pod may be left alone for weeks; the port stays ours.

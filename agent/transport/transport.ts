@@ -14,8 +14,10 @@ export interface Port {
   watchRoom(wanted: boolean): void;
 }
 
-/** Larger than what one read of a virtio port gives (one page). */
-const READ_BYTES = 16 << 10;
+/** What one read of a virtio port gives at most. */
+const PAGE_BYTES = 4 << 10;
+/** Handed on in one piece when it is there: HTTP/2 costs by the piece. */
+const READ_BYTES = 64 << 10;
 
 /**
  * Serves one HTTP/2 session after the other, for as long as the port lives: `accept` gets a fresh Duplex each
@@ -75,24 +77,37 @@ export async function serveSessions(port: Port, accept: (stream: Duplex) => void
     ended?.session.end();
   };
 
+  /** Hands on what one host said. */
+  const take = (said: Buffer): void => {
+    if (current === undefined || said.length === 0) return;
+    current.calls.received(said);
+    if (current.calls.over) finish();
+    // The buffer is read into again.
+    else held = !current.session.receive(Buffer.from(said));
+  };
+
   const drain = (): void => {
     while (!held) {
-      const count = port.read(buffer);
+      let length = 0;
+      let count: number;
+      do {
+        count = port.read(buffer.subarray(length));
+        if (count < 1) break;
+        const piece = buffer.subarray(length, length + count);
+        length += count;
+        if (!startsWithPreface(piece)) continue;
+        take(buffer.subarray(0, length - count));
+        if (current === undefined || current.calls.atBoundary) {
+          finish();
+          begin();
+        }
+        take(piece);
+        length = 0;
+      } while (!held && length + PAGE_BYTES <= buffer.length);
+      take(buffer.subarray(0, length));
       if (count === -1 && current !== undefined) current.hostSeen = true;
       if (count === 0 && current?.hostSeen !== false) finish();
       if (count < 1) return;
-      const chunk = Buffer.from(buffer.subarray(0, count));
-      if (startsWithPreface(chunk) && (current === undefined || current.calls.atBoundary)) {
-        finish();
-        begin();
-      }
-      if (current === undefined) continue;
-      current.calls.received(chunk);
-      if (current.calls.over) {
-        finish();
-        continue;
-      }
-      held = !current.session.receive(chunk);
     }
   };
 
