@@ -11,6 +11,8 @@ export interface Pump {
   readonly drained: Promise<void>;
   /** Bytes moved so far, both ways: whether something still happens. */
   readonly moved: number;
+  /** Output has come from the guest that the host's streams have not taken yet. */
+  readonly waitsForReader: boolean;
   /** Ends everything; what is still on its way is dropped. Idempotent. */
   close(): Promise<void>;
 }
@@ -26,11 +28,14 @@ export function startPump(guest: GuestContainers, key: ProcessKey, streams: Open
   const ended = new AbortController();
   let moved = 0;
   let current = Promise.withResolvers<StdioStream>();
+  let taking = false;
   let stdinEnded = streams.stdin === undefined;
 
   const receive = async ({ stdout, stderr, ...told }: StdioResponse): Promise<void> => {
+    taking = true;
     if (stdout !== undefined) await streams.stdout?.write(stdout);
     if (stderr !== undefined) await streams.stderr?.write(stderr);
+    taking = false;
     moved += (stdout?.length ?? 0) + (stderr?.length ?? 0);
     // With one target for both, it ends with the last of them.
     const shared = streams.stdout === streams.stderr;
@@ -91,6 +96,9 @@ export function startPump(guest: GuestContainers, key: ProcessKey, streams: Open
     drained: drained.promise,
     get moved() {
       return moved;
+    },
+    get waitsForReader() {
+      return taking;
     },
     async close() {
       ended.abort();

@@ -9,6 +9,7 @@ import type { Log } from "../log.ts";
 import type { PodGuest } from "../sandbox/pod.ts";
 import { type ProcessEvent, type ProcessState, processAfter } from "../sandbox/process.ts";
 import { type OpenStdio, openStdio, type StdioAddresses } from "../stdio/open.ts";
+import { outputSettled } from "../stdio/output-settled.ts";
 import { type Pump, startPump } from "../stdio/pump.ts";
 import { type ExitSlot, openExitSlot } from "./exits.ts";
 import type { TerminalSize } from "./task.ts";
@@ -62,8 +63,6 @@ const UNKNOWN_STATUS = 255;
 /** 128 + SIGKILL. */
 const KILLED = 137;
 const RETRY_MS = 250;
-/** Output that has not moved for so long has no reader. */
-const STILL_MS = 5_000;
 
 export function openProcess(options: ProcessOptions): TaskProcess {
   const { object, key, stdio, guest, log } = options;
@@ -166,8 +165,13 @@ export function openProcess(options: ProcessOptions): TaskProcess {
       streams?.stdin?.allowEnd();
     },
     async close() {
-      if (pump !== undefined) await stillness(pump);
-      await pump?.close();
+      if (pump !== undefined) {
+        await outputSettled(
+          pump,
+          deadlineIn(guest.limits.requestMs, `see the output of ${object} to its end`),
+        );
+        await pump.close();
+      }
       await streams?.close();
     },
     forget() {
@@ -177,21 +181,6 @@ export function openProcess(options: ProcessOptions): TaskProcess {
       if (before === "created") exit.abandon(neverRan(object));
     },
   };
-}
-
-/** Resolves when the pump has drained or has stood still for a while. */
-async function stillness(pump: Pump): Promise<void> {
-  let drained = false;
-  const draining = pump.drained.then(() => {
-    drained = true;
-  });
-  for (let before = -1; !drained && before !== pump.moved; ) {
-    before = pump.moved;
-    const waiting = new AbortController();
-    const late = pause(STILL_MS, undefined, { signal: waiting.signal }).catch(() => undefined);
-    await Promise.race([draining, late]);
-    waiting.abort();
-  }
 }
 
 function neverRan(object: string): TapirError {
