@@ -42,8 +42,8 @@ export interface Workloads {
   ctr(args: readonly string[], deadline: Deadline): Promise<RunResult>;
   /** A line for bash, for which `crictl` and `ctr` are the node's, also for programs that it starts. */
   shell(script: string, deadline: Deadline): Promise<RunResult>;
-  /** As `shell`, for a line at a terminal that nobody types at; its output, and in `exitCode` the line's own. */
-  terminal(line: string, deadline: Deadline): Promise<RunResult>;
+  /** As `shell`, at a terminal that nobody types at. What is written there is in the file `typescript` at once. */
+  terminal(script: string, typescript: string, deadline: Deadline): Promise<string>;
   /** By the CRI's streaming server. */
   exec(id: string, command: readonly string[], deadline: Deadline): Promise<RunResult>;
   /** By the CRI's ExecSync, as probes do; the command's own exit code. */
@@ -98,12 +98,12 @@ export function workloads(node: TestNode): Workloads {
     status,
     ctr: (args, deadline) => inNode(join(programs, "ctr"), args, deadline),
     shell: (script, deadline) => inNode("bash", ["-c", script], deadline),
-    terminal(line, deadline) {
-      // A fifo that we hold open ourselves: the end of script's own input would be typed as ^D.
-      const script = `fifo=${node.directory}/tty-$$ && mkfifo $fifo
-script --quiet --return --command "$LINE" /dev/null <> $fifo; code=$?; rm $fifo; exit $code`;
-      const request = { command: "bash", args: ["-c", script], deadline, netns: node.netns };
-      return run({ ...request, env: { ...env, LINE: line } });
+    async terminal(script, typescript, deadline) {
+      const lines = `${typescript}.sh`;
+      writeFileSync(lines, script);
+      // A fifo that it holds open itself: the end of its input would be typed as ^D.
+      const hold = `mkfifo ${typescript}.in && exec script --quiet --flush --command "bash ${lines}" ${typescript} <> ${typescript}.in`;
+      return (await inNode("bash", ["-c", hold], deadline)).stdout;
     },
     async pod(name, deadline, change = {}, runtime = "tapir") {
       const config = { ...node.podConfig(name, change), log_directory: join(node.directory, "logs", name) };
