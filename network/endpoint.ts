@@ -46,7 +46,8 @@ export function endpointsOf(network: DiscoveredNetwork, model: ModelScope): Endp
       if (detector !== undefined && model.serves.includes(detector.kind))
         return { kind: detector.kind, link };
       const cause = `link kind "${describeKind(link)}" is not supported by internetworking_model "${model.name}"`;
-      throw refusal(network, link, refusalOf(link) ?? { cause, hint: 'use "none"' });
+      const other = detector === undefined ? "none" : "tcfilter";
+      throw refusal(network, link, refusalOf(link) ?? { cause, hint: `use "${other}"` });
     });
   for (const { link } of endpoints) refuseShadowed(network, link, endpoints);
   return endpoints;

@@ -5,6 +5,7 @@ import type { RouteSocket } from "../sys/netlink/socket.ts";
 import { Code } from "../sys/status.ts";
 import type { ConnectedNic } from "./attached-nic.ts";
 import type { ModelScope } from "./endpoint.ts";
+import { macvtap } from "./models/macvtap.ts";
 import { none } from "./models/none.ts";
 import { tcfilter } from "./models/tcfilter.ts";
 import type { NicPlan } from "./nic-plan.ts";
@@ -27,7 +28,11 @@ export interface Model extends ModelScope {
   connect(plan: NicPlan, context: ConnectContext, deadline: Deadline): Promise<ConnectedNic>;
 }
 
-const models: readonly Model[] = [tcfilter, none];
+/**
+ * One file each, in models/, and one line here and in the schema's key. What is to come has its place the same way: `bridge`
+ * (with DHCP), `masquerade` and `builtin`.
+ */
+const models: readonly Model[] = [tcfilter, macvtap, none];
 
 /** The model that `internetworking_model` names. */
 export function modelNamed(name: string): Model {

@@ -30,7 +30,7 @@ export async function openPodTap(
     } catch (error) {
       // Whatever has that name is somebody else's: undoing must not touch it.
       amend({ ...entry, index: 0 });
-      throw errnoOf(error) === "EBUSY" ? taken(name, error) : error;
+      throw errnoOf(error) === "EBUSY" ? nameTaken(`tap ${name}`, error) : error;
     }
     const open = new Set(tapFds);
     const closeDescriptors = (): void => {
@@ -64,7 +64,11 @@ async function configure(
 }
 
 /** The tap is a wire: with a link-local address of its own the namespace would speak to the guest on it. */
-async function refuseOwnAddress(socket: RouteSocket, link: LinkReference, deadline: Deadline): Promise<void> {
+export async function refuseOwnAddress(
+  socket: RouteSocket,
+  link: LinkReference,
+  deadline: Deadline,
+): Promise<void> {
   try {
     await setLink(socket, link, { addressGeneration: "none" }, deadline);
   } catch (error) {
@@ -73,11 +77,12 @@ async function refuseOwnAddress(socket: RouteSocket, link: LinkReference, deadli
   }
 }
 
-function taken(name: string, error: unknown): TapirError {
+/** Whoever made the link of that name is connected already. */
+export function nameTaken(object: string, error: unknown): TapirError {
   return new TapirError({
     code: Code.FAILED_PRECONDITION,
     operation: "make",
-    object: `tap ${name}`,
+    object,
     cause: error,
     hint: "another sandbox is connected to this network namespace: remove it first",
   });

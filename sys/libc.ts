@@ -68,6 +68,15 @@ export const libc = {
   mountSetattr: lib.func(
     "long syscall(long number, int directory, const char *path, unsigned int flags, const void *attributes, size_t size)",
   ),
+  fsopen: lib.func("long syscall(long number, const char *type, unsigned int flags)"),
+  fsconfig: lib.func(
+    "long syscall(long number, int context, unsigned int command, const char *key, const void *value, int aux)",
+  ),
+  fsmount: lib.func("long syscall(long number, int context, unsigned int flags, unsigned int attributes)"),
+  /** mknodat(2): glibc has mknod() only since 2.33. */
+  mknodat: lib.func(
+    "long syscall(long number, int directory, const char *path, unsigned int mode, unsigned int device)",
+  ),
   sync: lib.func("void sync()"),
   mmap: lib.func("void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset)"),
   munmap: lib.func("int munmap(void *address, size_t length)"),

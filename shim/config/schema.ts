@@ -138,9 +138,9 @@ export const schema = {
   },
   network: {
     internetworking_model: choice({
-      values: ["tcfilter", "none"],
+      values: ["tcfilter", "macvtap", "none"],
       default: "tcfilter",
-      doc: "How a pod's network reaches its VM: tc redirects between its links and taps, or not at all.",
+      doc: "How a pod's network reaches its VM: tc redirects between its links and taps, macvtaps on its links, or not at all.",
     }),
     monitor: boolean({
       default: true,
