@@ -1,7 +1,8 @@
 import type { NicPlan } from "./nic-plan.ts";
+import type { RateLimiter } from "./rate-limit.ts";
 
 /** What a model makes of a planned NIC. */
-export type ConnectedNic = Omit<AttachedNic, "release">;
+export type ConnectedNic = Omit<AttachedNic, "limiter" | "release">;
 
 /** A planned NIC whose host side stands: what the hypervisor gets. */
 export interface AttachedNic {
@@ -16,6 +17,7 @@ export interface AttachedNic {
    * it at the latest. Only the first call closes: the numbers may be other files' afterwards.
    */
   closeDescriptors(): void;
+  readonly limiter: RateLimiter;
   /** Undoes the host side: tap, filters, qdiscs. The hypervisor must have let go before. */
   release(): Promise<void>;
 }

@@ -8,6 +8,8 @@ import type { AttachedNic } from "./attached-nic.ts";
 import type { DiscoveredNetwork } from "./discover.ts";
 import type { Model } from "./model.ts";
 import type { NicPlan } from "./nic-plan.ts";
+import type { RateLimits } from "./rate-limit.ts";
+import { createRateLimiter } from "./rate-limiter.ts";
 
 /**
  * Connects every planned NIC, in order. One that fails leaves nothing, so that it can be tried again; those before it are in
@@ -16,7 +18,13 @@ import type { NicPlan } from "./nic-plan.ts";
 export async function connect(
   network: Pick<DiscoveredNetwork, "netns" | "netnsInode">,
   plans: readonly NicPlan[],
-  how: { readonly model: Model; readonly ledger: Ledger; readonly vhostNet: boolean },
+  how: {
+    readonly model: Model;
+    readonly ledger: Ledger;
+    readonly vhostNet: boolean;
+    /** Of each NIC. */
+    readonly limits?: RateLimits;
+  },
   deadline: Deadline,
 ): Promise<AttachedNic[]> {
   const { netns, netnsInode } = network;
@@ -27,7 +35,10 @@ export async function connect(
     const { ledger, release } = scopeOf(how.ledger);
     const context = { netns, netnsInode, socket, ledger, vhostNet: how.vhostNet };
     try {
-      attached.push({ ...(await how.model.connect(plan, context, deadline)), release });
+      const nic = await how.model.connect(plan, context, deadline);
+      const limiter = createRateLimiter(plan, how.model, { netns, netnsInode, ledger });
+      if (how.limits !== undefined) await limiter.set(how.limits, deadline);
+      attached.push({ ...nic, limiter, release });
     } catch (error) {
       await release().catch(() => undefined);
       throw wrapError(error, { operation: "attach", object: `${plan.name} of netns ${basename(netns)}` });

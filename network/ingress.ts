@@ -3,7 +3,7 @@ import type { Deadline } from "../sys/deadline.ts";
 import { errnoOf } from "../sys/error.ts";
 import type { LinkReference } from "../sys/netlink/link.ts";
 import { addIngress, findIngress } from "../sys/netlink/traffic.ts";
-import type { ConnectContext } from "./model.ts";
+import type { PodPlace } from "./model.ts";
 
 /** The kernel answers EBUSY while an earlier ingress qdisc of the link is still being taken down; no event tells. */
 const BUSY_RETRIES = 10;
@@ -15,7 +15,7 @@ const BUSY_PAUSE_MS = 10;
  */
 export async function ensureIngress(
   link: LinkReference,
-  context: ConnectContext,
+  context: PodPlace,
   deadline: Deadline,
 ): Promise<void> {
   const { netns, netnsInode, socket, ledger } = context;

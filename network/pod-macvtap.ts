@@ -3,13 +3,13 @@ import type { Deadline } from "../sys/deadline.ts";
 import { errnoOf, TapirError } from "../sys/error.ts";
 import { openMacvtap } from "../sys/macvtap.ts";
 import { createLink } from "../sys/netlink/create-link.ts";
-import { findLink, setLink } from "../sys/netlink/link.ts";
-import { IFF, type Link } from "../sys/netlink/records.ts";
+import { type LinkReference, setLink } from "../sys/netlink/link.ts";
+import { IFF } from "../sys/netlink/records.ts";
 import { Code } from "../sys/status.ts";
 import { openVhostNet } from "../sys/tap.ts";
 import type { ConnectContext } from "./model.ts";
 import type { NicPlan } from "./nic-plan.ts";
-import { nameTaken, type PodTap, refuseOwnAddress } from "./pod-tap.ts";
+import { nameTaken, type PodTap, podTap, refuseOwnAddress } from "./pod-tap.ts";
 import { TAP_ALIAS } from "./pod-tap-mark.ts";
 
 /** Makes the macvtap of a NIC on the pod's link, with the link's MAC and MTU, and takes it up. */
@@ -30,8 +30,7 @@ export async function openPodMacvtap(
       amend({ ...entry, index: 0 });
       throw explained(name, plan, error);
     }
-    const made = await findLink(socket, { name }, deadline);
-    if (made === undefined) throw gone(name);
+    const made = await podTap(plan, socket, deadline);
     amend({ ...entry, index: made.index });
     await configure(made, context, deadline);
     const tapFds = openMacvtap({ netns, name, index: made.index, queues: plan.queues });
@@ -49,7 +48,7 @@ export async function openPodMacvtap(
 }
 
 /** It has its MTU and MAC of the link below. What groups the guest is in, nobody tells it: all pass. */
-async function configure(link: Link, { socket }: ConnectContext, deadline: Deadline): Promise<void> {
+async function configure(link: LinkReference, { socket }: ConnectContext, deadline: Deadline): Promise<void> {
   await refuseOwnAddress(socket, link, deadline);
   // Set while it is up, it would be set on the link below too, where the kernel forgets it when the macvtap goes.
   const flags = { value: IFF.ALLMULTI, mask: IFF.ALLMULTI };
@@ -76,9 +75,4 @@ function explained(name: string, { link }: NicPlan, error: unknown): unknown {
     default:
       return error;
   }
-}
-
-function gone(name: string): TapirError {
-  const cause = "it is gone right after it was made";
-  return new TapirError({ code: Code.ABORTED, operation: "configure", object: `macvtap ${name}`, cause });
 }

@@ -47,17 +47,29 @@ export async function openPodTap(
   return acquired.value;
 }
 
+/** The tap of a NIC that is connected. */
+export async function podTap(
+  { tapName }: Pick<NicPlan, "tapName">,
+  socket: RouteSocket,
+  deadline: Deadline,
+): Promise<LinkReference> {
+  const link = await findLink(socket, { name: tapName }, deadline);
+  if (link !== undefined) return link;
+  throw new TapirError({
+    code: Code.ABORTED,
+    operation: "use",
+    object: `tap ${tapName}`,
+    cause: "it is gone",
+  });
+}
+
 async function configure(
   socket: RouteSocket,
-  name: string,
+  tapName: string,
   mtu: number,
   deadline: Deadline,
 ): Promise<LinkReference> {
-  const link = await findLink(socket, { name }, deadline);
-  if (link === undefined) {
-    const cause = "it is gone right after it was made";
-    throw new TapirError({ code: Code.ABORTED, operation: "configure", object: `tap ${name}`, cause });
-  }
+  const link = await podTap({ tapName }, socket, deadline);
   await refuseOwnAddress(socket, link, deadline);
   await setLink(socket, link, { mtu, alias: TAP_ALIAS, up: true }, deadline);
   return link;

@@ -3,7 +3,7 @@ import { TapirError } from "../sys/error.ts";
 import type { LinkReference } from "../sys/netlink/link.ts";
 import { addRedirect, ETH_P_ALL, type Filter, listIngressFilters } from "../sys/netlink/traffic.ts";
 import { Code } from "../sys/status.ts";
-import type { ConnectContext } from "./model.ts";
+import type { PodPlace } from "./model.ts";
 
 /** Behind what the kernel chooses by itself (49152 and downwards): filters added later still come first. */
 const PRIORITY = 61_440;
@@ -13,7 +13,7 @@ const MAXIMUM_PRIORITY = 0xffff;
 export async function redirect(
   from: LinkReference,
   to: LinkReference,
-  context: ConnectContext,
+  context: PodPlace,
   deadline: Deadline,
 ): Promise<void> {
   const { netns, netnsInode, socket, ledger } = context;

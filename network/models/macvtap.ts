@@ -1,3 +1,4 @@
+import { openDetour } from "../detour.ts";
 import type { Model } from "../model.ts";
 import { openPodMacvtap } from "../pod-macvtap.ts";
 
@@ -14,4 +15,6 @@ export const macvtap: Model = {
     const { link, ...descriptors } = await openPodMacvtap(plan, context, deadline);
     return { plan, tapName: link.name, ...descriptors };
   },
+  // A macvtap hands frames to its reader without a queue that could be slowed down.
+  wayToGuest: openDetour,
 };

@@ -7,12 +7,15 @@ export const none: Model = {
   name: "none",
   serves: [],
   redirects: false,
-  async connect(plan) {
-    throw new TapirError({
-      code: Code.INTERNAL,
-      operation: "attach",
-      object: plan.name,
-      cause: 'internetworking_model "none" attaches nothing',
-    });
+  async connect({ name }) {
+    throw attachesNothing(name);
+  },
+  async wayToGuest({ name }) {
+    throw attachesNothing(name);
   },
 };
+
+function attachesNothing(object: string): TapirError {
+  const cause = 'internetworking_model "none" attaches nothing';
+  return new TapirError({ code: Code.INTERNAL, operation: "attach", object, cause });
+}

@@ -1,6 +1,6 @@
 import { ensureIngress } from "../ingress.ts";
 import type { Model } from "../model.ts";
-import { openPodTap } from "../pod-tap.ts";
+import { openPodTap, podTap } from "../pod-tap.ts";
 import { redirect } from "../redirect.ts";
 
 /**
@@ -19,4 +19,5 @@ export const tcfilter: Model = {
     await redirect(tap, plan.link, context, deadline);
     return { plan, tapName: tap.name, ...descriptors };
   },
+  wayToGuest: (plan, { socket }, deadline) => podTap(plan, socket, deadline),
 };

@@ -22,6 +22,8 @@ export type Undo =
   | (InNetns & { readonly kind: "link"; readonly name: string; readonly index?: number })
   /** The ingress qdisc that Tapir added to a link; stays while somebody else has filters below it. */
   | (InNetns & { readonly kind: "qdisc"; readonly link: string; readonly index: number })
+  /** The rate limit that Tapir put at the root of a link. */
+  | (InNetns & { readonly kind: "shaper"; readonly link: string; readonly index: number })
   /** The redirect to link `target` that Tapir added below an ingress or clsact qdisc. */
   | (InNetns & {
       readonly kind: "filter";
@@ -56,6 +58,8 @@ export async function undo(entry: Undo, deadline: Deadline): Promise<void> {
       return (await import("./link.ts")).undoLink(entry, deadline);
     case "qdisc":
       return (await import("./qdisc.ts")).undoQdisc(entry, deadline);
+    case "shaper":
+      return (await import("./shaper.ts")).undoShaper(entry, deadline);
     case "filter":
       return (await import("./filter.ts")).undoFilter(entry, deadline);
   }
