@@ -18,18 +18,18 @@ export interface LinkWish {
   readonly addresses: readonly { readonly address: string; readonly prefixLength: number }[];
 }
 
-/** Puts a link into use: one of the namespace, or one of the caller's own, which moves there. */
-export async function addLink(netns: string, wish: LinkWish, deadline: Deadline): Promise<void> {
+/** Puts a link into use: one of the namespace, or one of the caller's own, which moves there. Returns its index. */
+export async function addLink(netns: string, wish: LinkWish, deadline: Deadline): Promise<number> {
   using socket = openRoute({ netns });
   const name = wish.device || wish.name;
   if ((await findWished(socket, wish, deadline)) === undefined) await moveIn(netns, name, deadline);
-  await change(socket, await theLink(socket, wish, deadline), wish, deadline);
+  return await change(socket, await theLink(socket, wish, deadline), wish, deadline);
 }
 
-/** Changes a link of the namespace, which goes up. NOT_FOUND when there is none. */
-export async function changeLink(netns: string, wish: LinkWish, deadline: Deadline): Promise<void> {
+/** Changes a link of the namespace, which goes up. Returns its index. NOT_FOUND when there is none. */
+export async function changeLink(netns: string, wish: LinkWish, deadline: Deadline): Promise<number> {
   using socket = openRoute({ netns });
-  await change(socket, await theLink(socket, wish, deadline), wish, deadline);
+  return await change(socket, await theLink(socket, wish, deadline), wish, deadline);
 }
 
 /** Takes a link out of use: down, without addresses. Its routes go with these. */
@@ -40,7 +40,7 @@ export async function removeLink(netns: string, wish: LinkWish, deadline: Deadli
   await applyAddresses(socket, link, [], deadline);
 }
 
-async function change(socket: RouteSocket, link: Link, wish: LinkWish, deadline: Deadline): Promise<void> {
+async function change(socket: RouteSocket, link: Link, wish: LinkWish, deadline: Deadline): Promise<number> {
   const { name, mac, mtu, addresses } = wish;
   const renamed = name !== "" && name !== link.name;
   if (renamed) await setLink(socket, link, { up: false }, deadline);
@@ -48,6 +48,7 @@ async function change(socket: RouteSocket, link: Link, wish: LinkWish, deadline:
   await setLink(socket, link, { ...wanted, ...(mtu === 0 ? {} : { mtu }) }, deadline);
   await setLink(socket, link, { up: true }, deadline);
   if (addresses.length > 0) await applyAddresses(socket, link, addresses, deadline);
+  return link.index;
 }
 
 /** Brings the addresses to exactly these, but for the link-local ones that the kernel made. */

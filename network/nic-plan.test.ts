@@ -93,7 +93,9 @@ test("model none attaches nothing and refuses nothing", (t) => {
 });
 
 test("an unknown model names the known ones", (t) => {
-  t.throws(() => modelNamed("bridge"), { message: /no such model; use one of "tcfilter", "none"$/ });
+  t.throws(() => modelNamed("bridge"), {
+    message: /no such model; use one of "tcfilter", "macvtap", "none"$/,
+  });
 });
 
 test("the redirect comes after every filter that is there", (t) => {

@@ -1,11 +1,14 @@
 import { chmodSync } from "node:fs";
 import { createServer as listenOn } from "node:net";
-import { ManagementDefinition } from "../proto/gen/tapir/management/v1/management.ts";
+import {
+  type ChangeInterfaceRequest,
+  ManagementDefinition,
+} from "../proto/gen/tapir/management/v1/management.ts";
 import { type Deadline, deadlineIn } from "../sys/deadline.ts";
 import { wrapError } from "../sys/error.ts";
 import type { Ledger } from "../sys/ledger.ts";
 import type { Agent } from "./agent-client.ts";
-import type { PodNetwork } from "./sandbox/network.ts";
+import type { InterfaceWish, PodNetwork } from "./sandbox/network.ts";
 import { traceMessage } from "./sandbox/trace-message.ts";
 import { managementSocket } from "./state/directory.ts";
 import { statusOfError } from "./task/status.ts";
@@ -40,7 +43,7 @@ export async function serveManagement(
         ...asks(methods.listRules, (_, deadline) => agent.listRules(deadline)),
         ...asks(methods.listNeighbors, (_, deadline) => agent.listNeighbors(deadline)),
         ...asks(methods.addInterface, async (request, deadline) => {
-          await network.addInterface(request, deadline);
+          await network.addInterface(wishOf(request), deadline);
           return agent.listInterfaces(deadline);
         }),
         ...asks(methods.removeInterface, async (request, deadline) => {
@@ -48,7 +51,7 @@ export async function serveManagement(
           return agent.listInterfaces(deadline);
         }),
         ...asks(methods.updateInterface, async (request, deadline) => {
-          await network.updateInterface(request, deadline);
+          await network.updateInterface(wishOf(request), deadline);
           return agent.listInterfaces(deadline);
         }),
         ...asks(methods.updateRoutes, async ({ routes }, deadline) => {
@@ -84,6 +87,15 @@ export async function serveManagement(
       await server.close();
     });
   });
+}
+
+function wishOf(request: ChangeInterfaceRequest): InterfaceWish {
+  const { rxRateLimiterMaxRate: rx, txRateLimiterMaxRate: tx } = request;
+  const limits = {
+    ...(rx === undefined ? {} : { rx: Number(rx) }),
+    ...(tx === undefined ? {} : { tx: Number(tx) }),
+  };
+  return { ...request, limits };
 }
 
 interface Method<Request, Response> {

@@ -25,7 +25,11 @@ test("an interface as Kata 1.x wrote it, masks as text", (t) => {
     mac: "02:aa:00:00:00:01",
     mtu: 1400,
     addresses: [{ address: "10.0.0.2", prefixLength: 24 }],
+    rxRateLimiterMaxRate: undefined,
+    txRateLimiterMaxRate: undefined,
   });
+  const limited = interfaceFromJson({ Name: "eth1", RxRateLimiterMaxRate: 8e6, TxRateLimiterMaxRate: 0 });
+  t.like(limited, { rxRateLimiterMaxRate: 8_000_000n, txRateLimiterMaxRate: 0n });
   const listed = Interface.create({ name: "eth1", mac: "02:aa:00:00:00:01", mtu: 1400, up: true });
   listed.addresses.push({
     address: "fd00::2",

@@ -22,7 +22,14 @@ export function interfaceFromJson(json: unknown): ChangeInterfaceRequest {
     mac: textOf(fields, "HwAddr").toLowerCase(),
     mtu: numberOf(fields, "Mtu"),
     addresses,
+    rxRateLimiterMaxRate: rateOf(fields, "RxRateLimiterMaxRate"),
+    txRateLimiterMaxRate: rateOf(fields, "TxRateLimiterMaxRate"),
   });
+}
+
+/** Bits per second, as in the configuration. Left out: as it is; 0: without limit. */
+function rateOf(fields: Fields, key: string): bigint | undefined {
+  return fields[key] === undefined ? undefined : BigInt(numberOf(fields, key));
 }
 
 export function interfaceToJson({ name, mac, mtu, addresses, up }: Interface): Fields {

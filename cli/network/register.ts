@@ -29,7 +29,7 @@ export function registerNetwork(program: Command): void {
     .action(async (pod: string, path: string, output: Output) =>
       (await verbs()).changeInterface("addInterface", pod, path, output),
     );
-  verb("update-iface", "change name, MAC, MTU or addresses of a link")
+  verb("update-iface", "change name, MAC, MTU, addresses or rate limits of a link")
     .argument(...file)
     .action(async (pod: string, path: string, output: Output) =>
       (await verbs()).changeInterface("updateInterface", pod, path, output),

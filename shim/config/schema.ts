@@ -142,6 +142,24 @@ export const schema = {
       default: "tcfilter",
       doc: "How a pod's network reaches its VM: tc redirects between its links and taps, macvtaps on its links, or not at all.",
     }),
+    disable_new_netns: boolean({
+      default: false,
+      doc: "Pods may be in the node's network namespace (hostNetwork); only with the model none: their VMs have no NIC.",
+    }),
+    rx_rate_limiter_max_rate: integer({
+      default: 0,
+      minimum: 0,
+      maximum: 1_000_000_000_000,
+      unit: "bit/s",
+      doc: "How fast each NIC of a pod may receive; 0: no limit.",
+    }),
+    tx_rate_limiter_max_rate: integer({
+      default: 0,
+      minimum: 0,
+      maximum: 1_000_000_000_000,
+      unit: "bit/s",
+      doc: "How fast each NIC of a pod may send; 0: no limit.",
+    }),
     monitor: boolean({
       default: true,
       doc: "Changes in the pod's network namespace reach its running VM: links, addresses, routes, rules, neighbours, MTU.",

@@ -16,6 +16,8 @@ export interface SandboxSpec {
   readonly hostname: string;
   /** Path of the netns that CNI has prepared; undefined for a container on its own that has none: only loopback. */
   readonly netns: string | undefined;
+  /** It names no network namespace: it would be in the caller's. */
+  readonly hostNetwork: boolean;
   /** Settings of the pod's kernel. */
   readonly sysctls: Readonly<Record<string, string>>;
   /** As in the OCI spec. */
@@ -43,6 +45,7 @@ export function readSandboxSpec(id: string, namespace: string, bundle: string): 
     kind: group.kind,
     hostname: oci.hostname,
     netns: networkNamespace(id, oci, group.kind),
+    hostNetwork: oci.namespaces.every(({ type }) => type !== "network"),
     sysctls: oci.sysctls,
     cgroupsPath: oci.cgroupsPath,
     dns: readResolvConf(oci.mounts),
@@ -60,12 +63,7 @@ function networkNamespace(id: string, oci: OciSpec, kind: PodGroup["kind"]): str
       cause,
       hint,
     });
-  if (network === undefined) {
-    throw refuse(
-      "its OCI spec has no network namespace, so it would be the host's",
-      'a VM cannot share the host\'s network: leave out hostNetwork, or use the runtime class "runc"',
-    );
-  }
+  if (network === undefined) return undefined;
   if (network.path === "") {
     // A new one, and nobody who puts anything into it.
     if (kind === "single") return undefined;

@@ -20,7 +20,7 @@ import { openRoute } from "../../sys/netlink/socket.ts";
 import { Code } from "../../sys/status.ts";
 import type { Agent } from "../agent-client.ts";
 import type { Log } from "../log.ts";
-import type { Settings } from "./settings.ts";
+import { rateLimits, type Settings } from "./settings.ts";
 import { type TracedPath, traceNetwork } from "./trace-network.ts";
 
 /**
@@ -32,8 +32,8 @@ export interface PodNetwork {
   sync(deadline: Deadline): Promise<void>;
   /** Namespace against guest, a line each; empty when they are equal. */
   difference(deadline: Deadline): Promise<string[]>;
-  addInterface(wish: LinkWish, deadline: Deadline): Promise<void>;
-  updateInterface(wish: LinkWish, deadline: Deadline): Promise<void>;
+  addInterface(wish: InterfaceWish, deadline: Deadline): Promise<void>;
+  updateInterface(wish: InterfaceWish, deadline: Deadline): Promise<void>;
   removeInterface(wish: LinkWish, deadline: Deadline): Promise<void>;
   updateRoutes(routes: readonly GuestRoute[], deadline: Deadline): Promise<void>;
   addNeighbors(neighbors: readonly GuestNeighbor[], deadline: Deadline): Promise<void>;
@@ -43,6 +43,11 @@ export interface PodNetwork {
   follow(): void;
   /** Ends what runs and refuses the rest; the NICs are the ledger's. */
   close(): Promise<void>;
+}
+
+/** A link with the limits of its NIC; what is undefined stays. */
+export interface InterfaceWish extends LinkWish {
+  readonly limits: { readonly rx?: number; readonly tx?: number };
 }
 
 export interface PodNetworkContext {
@@ -91,7 +96,8 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
   };
   const attach = async (found: DiscoveredNetwork, wanted: NicPlan, deadline: Deadline): Promise<void> => {
     const vhostNet = !hypervisor.qemu.disableVhostNet;
-    const [nic] = await connect(found, [wanted], { model, ledger, vhostNet }, deadline);
+    const limits = rateLimits(configured);
+    const [nic] = await connect(found, [wanted], { model, ledger, vhostNet, limits }, deadline);
     if (nic === undefined) return;
     const { tapFds, vhostFds } = nic;
     try {
@@ -141,6 +147,14 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
       await synchronize(place, deadline);
     });
 
+  const changingLink = (caller: Deadline, wish: InterfaceWish, change: typeof addLink): Promise<void> =>
+    inTurn(caller, async (place, deadline) => {
+      const index = await change(place, wish, deadline);
+      await synchronize(place, deadline);
+      const nic = [...attached.values()].find(({ plan: { link } }) => link.index === index);
+      await nic?.limiter.set(wish.limits, deadline);
+    });
+
   return {
     sync: (caller) => inTurn(caller, synchronize),
     difference: (caller) =>
@@ -159,9 +173,8 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
         );
         return traceNetwork({ netns: place, model, nics, vm, agent, probes, windowMs }, deadline);
       }),
-    addInterface: (wish, caller) => changing(caller, (place, deadline) => addLink(place, wish, deadline)),
-    updateInterface: (wish, caller) =>
-      changing(caller, (place, deadline) => changeLink(place, wish, deadline)),
+    addInterface: (wish, caller) => changingLink(caller, wish, addLink),
+    updateInterface: (wish, caller) => changingLink(caller, wish, changeLink),
     removeInterface: (wish, caller) =>
       changing(caller, (place, deadline) => removeLink(place, wish, deadline)),
     updateRoutes: (routes, caller) =>
@@ -196,6 +209,7 @@ async function adjust(
     using socket = openRoute({ netns: place });
     const tap = await findLink(socket, { name: nic.tapName }, deadline);
     if (tap !== undefined) await setLink(socket, tap, { mtu: wanted.mtu }, deadline);
+    await nic.limiter.set(nic.limiter.limits, deadline, wanted.mtu);
   }
   return { ...nic, plan: wanted };
 }

@@ -11,6 +11,7 @@ import { createPodStorage, type PodStorage } from "../storage/pod-storage.ts";
 import { openPodNetwork, type PodNetwork } from "./network.ts";
 import type { Pod, PodContext, PodExit } from "./pod.ts";
 import { makePodCgroups } from "./pod-cgroup.ts";
+import { podNetns } from "./pod-netns.ts";
 import { createPodSize, type PodSize } from "./pod-size.ts";
 import { readSettings } from "./settings.ts";
 import { startVm } from "./start-vm.ts";
@@ -21,7 +22,7 @@ const VM_END_MS = 300;
 
 /** A pod in a VM of its own. Owns the pod's ledger, and with it everything the pod has on this machine. */
 export function openSandbox(context: PodContext): Pod {
-  const { spec, log } = context;
+  const { log } = context;
   let ledger: Ledger | undefined;
   let vm: Vm | undefined;
   let network: PodNetwork | undefined;
@@ -34,6 +35,7 @@ export function openSandbox(context: PodContext): Pod {
       const timeline = startTimeline(context.calledAtMs);
       timeline.add({ name: "shim start", startMs: 0, endMs: timeline.nowMs() });
       const settings = readSettings(context);
+      const spec = { ...context.spec, netns: podNetns(context.spec, settings.configuration) };
       const { runtime, agent: timeouts } = settings.configuration;
       const directory = sandboxDirectory(runtime.stateDir, spec.namespace, spec.id);
       // First, so that whoever comes after a crash finds the ledger.

@@ -1,4 +1,5 @@
 import { type Accelerator, chooseAccelerator } from "../../hypervisor/accelerator.ts";
+import type { RateLimits } from "../../network/rate-limit.ts";
 import { applyAnnotations } from "../config/annotations.ts";
 import { loadConfiguration } from "../config/load.ts";
 import { checkFiles } from "../config/resolve.ts";
@@ -25,4 +26,12 @@ export function readSettings({ spec, configPath }: PodContext): Settings {
     accelerator,
     timeoutMs: (seconds) => timeoutMs(configuration, seconds, accelerator),
   };
+}
+
+/** What every NIC of a pod may do, unless somebody changes it while it runs. */
+export function rateLimits({
+  rxRateLimiterMaxRate,
+  txRateLimiterMaxRate,
+}: Configuration["network"]): RateLimits {
+  return { rx: rxRateLimiterMaxRate, tx: txRateLimiterMaxRate };
 }

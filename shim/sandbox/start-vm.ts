@@ -16,7 +16,7 @@ import type { Log } from "../log.ts";
 import type { Timeline } from "../state/timeline.ts";
 import type { SandboxSpec } from "./bundle.ts";
 import { configureGuest, reachAgent, unlessEnded } from "./configure-guest.ts";
-import type { Settings } from "./settings.ts";
+import { rateLimits, type Settings } from "./settings.ts";
 import { type StartTurn, startTurn } from "./turn.ts";
 
 export interface VmStart {
@@ -93,7 +93,7 @@ async function connectPod(
   const plans = planNics(found, { model, vcpus: hypervisor.qemu.defaultVcpus });
   const vhostNet = !hypervisor.qemu.disableVhostNet;
   const nics = await timeline.measure("connect", () =>
-    connect(found, plans, { model, ledger, vhostNet }, deadline),
+    connect(found, plans, { model, ledger, vhostNet, limits: rateLimits(network) }, deadline),
   );
   return { nics, network: planGuest(found, plans) };
 }

@@ -213,8 +213,8 @@ test("the sandbox itself has no processes to run, pause or limit", async (t) => 
 });
 
 test("a bad bundle refuses Create and leaves the shim empty", async (t) => {
-  const { call, create, tasks, calls } = await shim(t, { linux: {} });
-  await t.throwsAsync(create(), refused(Code.INVALID_ARGUMENT, /no network namespace/));
+  const { call, create, tasks, calls } = await shim(t, { linux: "x" });
+  await t.throwsAsync(create(), refused(Code.INVALID_ARGUMENT, /linux is not an object/));
   await t.throwsAsync(
     call("create", { id: "pod", bundle: "/nonexistent" }),
     refused(Code.NOT_FOUND, /config\.json/),

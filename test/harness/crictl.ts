@@ -13,7 +13,12 @@ export interface PodConfig {
   readonly dns_config?: { servers?: string[]; searches?: string[]; options?: string[] };
   readonly annotations?: Record<string, string>;
   readonly labels?: Record<string, string>;
-  readonly linux?: { cgroup_parent?: string; sysctls?: Record<string, string> };
+  readonly linux?: {
+    cgroup_parent?: string;
+    sysctls?: Record<string, string>;
+    /** Network 2: the node's. */
+    security_context?: { namespace_options?: { network?: number } };
+  };
 }
 
 /** What `crictl inspectp` says, as far as tests look at it. */

@@ -41,6 +41,9 @@ export interface ChangeInterfaceRequest {
   mtu: number;
   /** None: as they are. */
   addresses: InterfacePrefix[];
+  /** How fast the guest's NIC may receive and send, in bits per second. Not set: as it is; 0: without limit. */
+  rxRateLimiterMaxRate?: bigint | undefined;
+  txRateLimiterMaxRate?: bigint | undefined;
 }
 
 export interface GetNetworkDifferenceRequest {
@@ -165,7 +168,15 @@ export const InterfacePrefix: MessageFns<InterfacePrefix> = {
 };
 
 function createBaseChangeInterfaceRequest(): ChangeInterfaceRequest {
-  return { device: "", name: "", mac: "", mtu: 0, addresses: [] };
+  return {
+    device: "",
+    name: "",
+    mac: "",
+    mtu: 0,
+    addresses: [],
+    rxRateLimiterMaxRate: undefined,
+    txRateLimiterMaxRate: undefined,
+  };
 }
 
 export const ChangeInterfaceRequest: MessageFns<ChangeInterfaceRequest> = {
@@ -184,6 +195,18 @@ export const ChangeInterfaceRequest: MessageFns<ChangeInterfaceRequest> = {
     }
     for (const v of message.addresses) {
       InterfacePrefix.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.rxRateLimiterMaxRate !== undefined) {
+      if (BigInt.asUintN(64, message.rxRateLimiterMaxRate) !== message.rxRateLimiterMaxRate) {
+        throw new globalThis.Error("value provided for field message.rxRateLimiterMaxRate of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.rxRateLimiterMaxRate);
+    }
+    if (message.txRateLimiterMaxRate !== undefined) {
+      if (BigInt.asUintN(64, message.txRateLimiterMaxRate) !== message.txRateLimiterMaxRate) {
+        throw new globalThis.Error("value provided for field message.txRateLimiterMaxRate of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.txRateLimiterMaxRate);
     }
     return writer;
   },
@@ -241,6 +264,22 @@ export const ChangeInterfaceRequest: MessageFns<ChangeInterfaceRequest> = {
             message.addresses.push(InterfacePrefix.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.rxRateLimiterMaxRate = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.txRateLimiterMaxRate = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -263,6 +302,12 @@ export const ChangeInterfaceRequest: MessageFns<ChangeInterfaceRequest> = {
     message.mac = object.mac ?? "";
     message.mtu = object.mtu ?? 0;
     message.addresses = object.addresses?.map((e) => InterfacePrefix.fromPartial(e)) || [];
+    message.rxRateLimiterMaxRate = (object.rxRateLimiterMaxRate !== undefined && object.rxRateLimiterMaxRate !== null)
+      ? BigInt(object.rxRateLimiterMaxRate)
+      : undefined;
+    message.txRateLimiterMaxRate = (object.txRateLimiterMaxRate !== undefined && object.txRateLimiterMaxRate !== null)
+      ? BigInt(object.txRateLimiterMaxRate)
+      : undefined;
     return message;
   },
 };
