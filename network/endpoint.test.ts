@@ -69,6 +69,16 @@ test("each kind by what the kernel calls it, whatever its name", (t) => {
   t.deepEqual(kinds([link(2, "veth0", { kind: "tun" })]), ["veth0 tap"]);
 });
 
+test("an ipvlan in mode l3s is refused: its packets pass the link by", (t) => {
+  const ipvlan = (ipvlanMode: "l2" | "l3" | "l3s") => link(2, "eth0", { kind: "ipvlan", ipvlanMode });
+  t.deepEqual(kinds([ipvlan("l2")]), ["eth0 ipvlan"]);
+  t.deepEqual(kinds([ipvlan("l3")]), ["eth0 ipvlan"]);
+  t.regex(
+    reasonOf(t.throws(() => kinds([ipvlan("l3s")]))),
+    /cannot attach eth0 of netns cni-1: link kind "ipvlan" in mode l3s .*; use ipvlan in mode l2 or l3/,
+  );
+});
+
 /** RTM_NEWLINK's payload as the kernel writes it: ifinfomsg, IFLA_IFNAME, IFLA_ADDRESS, IFLA_LINK, IFLA_LINKINFO { KIND }. */
 function newLink(name: string, kind: string, lower: number): Buffer {
   const attribute = (type: number, value: Buffer): Buffer => {

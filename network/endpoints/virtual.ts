@@ -6,7 +6,7 @@ const KINDS = {
   veth: "veth",
   /** A device of the node with a MAC of its own. */
   macvlan: "macvlan",
-  /** A device of the node with its MAC; in the modes L3 and L3S without ARP. */
+  /** A device of the node with its MAC; in the mode L3 without ARP. In the mode L3S it is none that frames come in on. */
   ipvlan: "ipvlan",
   /** A bridge inside the pod; its ports are not the pod's, the bridge is. */
   bridge: "bridge",
@@ -18,5 +18,5 @@ const KINDS = {
 
 export const virtualEndpoints: readonly EndpointDetector[] = Object.entries(KINDS).map(([name, kind]) => ({
   kind,
-  detects: (link) => link.kind === name,
+  detects: (link) => link.kind === name && link.ipvlanMode !== "l3s",
 }));

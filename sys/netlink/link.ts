@@ -35,7 +35,9 @@ const IFLA = {
   EXT_MASK: 29,
   LINK_NETNSID: 37,
 } as const;
-const IFLA_INFO_KIND = 1;
+const IFLA_INFO = { KIND: 1, DATA: 2 } as const;
+const IFLA_IPVLAN_MODE = 1;
+const IPVLAN_MODES = ["l2", "l3", "l3s"] as const;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
 const AF_INET6 = 10;
 const RTEXT_FILTER_SKIP_STATS = 8;
@@ -151,7 +153,7 @@ export function decodeLink(payload: Buffer): Link | undefined {
   return {
     index: payload.readInt32LE(4),
     name: textOf(attributes.get(IFLA.IFNAME)) ?? "",
-    kind: kindOf(attributes),
+    ...kindOf(attributes),
     type: payload.readUInt16LE(2),
     mac: formatMac(attributes.get(IFLA.ADDRESS) ?? Buffer.alloc(0)),
     mtu: u32Of(attributes.get(IFLA.MTU)) ?? 0,
@@ -179,9 +181,13 @@ function decodeCounters(statistics: Buffer | undefined): LinkCounters {
   };
 }
 
-function kindOf(attributes: Attributes): string | undefined {
-  const info = attributes.get(IFLA.LINKINFO);
-  return info === undefined ? undefined : textOf(decodeAttributes(info).get(IFLA_INFO_KIND));
+/** The kind, and what has to be known of it. */
+function kindOf(attributes: Attributes): Pick<Link, "kind" | "ipvlanMode"> {
+  const info = decodeAttributes(attributes.get(IFLA.LINKINFO) ?? Buffer.alloc(0));
+  const kind = textOf(info.get(IFLA_INFO.KIND));
+  if (kind !== "ipvlan") return { kind };
+  const mode = decodeAttributes(info.get(IFLA_INFO.DATA) ?? Buffer.alloc(0)).get(IFLA_IPVLAN_MODE);
+  return { kind, ipvlanMode: IPVLAN_MODES[mode?.readUInt16LE(0) ?? 0] };
 }
 
 function changeAttributes(change: LinkChange): Buffer[] {

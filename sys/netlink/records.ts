@@ -11,6 +11,8 @@ export interface Link {
   readonly name: string;
   /** IFLA_INFO_KIND: "veth", "tun", "bridge", ...; undefined for physical devices and loopback. */
   readonly kind: string | undefined;
+  /** Of an ipvlan only. */
+  readonly ipvlanMode?: "l2" | "l3" | "l3s" | undefined;
   /** ARPHRD_*: 1 Ethernet, 772 loopback. */
   readonly type: number;
   /** Lower-case, colon-separated; "" when the link has none. */

@@ -1,0 +1,97 @@
+// Requires root, qemu-system-x86_64, and what the guest image is built from.
+// Kinds of link that the machine's kernel may not have: tried inside a guest, whose kernel is Debian's, by the same code.
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "ava";
+import { buildGuest, defaultOptions } from "../../guest/build.ts";
+import { chooseAccelerator } from "../../hypervisor/accelerator.ts";
+import { createQemu } from "../../hypervisor/qemu/qemu.ts";
+import { deadlineIn } from "../../sys/deadline.ts";
+import { openLedger } from "../../sys/ledger.ts";
+import { useInventory } from "../harness/fixture.ts";
+import { PROJECT } from "../harness/project.ts";
+import { type KindResult, REPORT } from "./report.ts";
+
+const MARK = "tapir-kinds-";
+const directory = mkdtempSync(join(tmpdir(), MARK));
+let results: ReadonlyMap<string, KindResult> = new Map();
+
+useInventory(test, MARK, async () => rmSync(directory, { recursive: true }));
+
+test.serial("a guest tries them all and turns itself off", async (t) => {
+  const image = join(PROJECT, "build/guest-kinds");
+  await buildGuest({
+    ...defaultOptions(process.env),
+    output: image,
+    agent: join(import.meta.dirname, "main.ts"),
+  });
+  const ledger = openLedger(join(directory, "state"));
+  t.teardown(() => ledger.unwind());
+  const vm = await createQemu().start(
+    {
+      name: "kinds",
+      directory: ledger.directory,
+      qemu: "/usr/bin/qemu-system-x86_64",
+      kernel: join(image, "vmlinuz"),
+      initramfs: join(image, "initramfs.cpio"),
+      image: join(image, "root.erofs"),
+      imageDriver: "virtio-pmem",
+      accelerator: chooseAccelerator("auto"),
+      vcpus: 1,
+      memoryMiB: 256,
+      rootPorts: 1,
+      kernelParameters: [],
+      nics: [],
+    },
+    ledger,
+    deadlineIn(30_000, "start QEMU"),
+  );
+  await deadlineIn(240_000, "try the kinds of link").race(vm.exited);
+  const lines = readFileSync(join(ledger.directory, "console.log"), "utf8").split(/\r?\n/);
+  const said = lines.filter((line) => line.startsWith(REPORT)).map((line) => line.slice(REPORT.length));
+  results = new Map(
+    said.map((line) => JSON.parse(line) as KindResult).map((result) => [result.name, result]),
+  );
+  for (const result of results.values()) t.log(JSON.stringify(result));
+  t.is(results.size, 11, vm.consoleTail());
+});
+
+const both = { in: ["eth0"], out: ["eth0"], undone: true };
+const connected: Readonly<Record<string, KindResult>> = {
+  "ipvlan l2": { name: "ipvlan l2", nics: ["eth0 ipvlan"], ...both },
+  "ipvlan l3": { name: "ipvlan l3", nics: ["eth0 ipvlan"], ...both },
+  vlan: { name: "vlan", nics: ["eth0 vlan"], ...both },
+  macvlan: { name: "macvlan", nics: ["eth0 macvlan"], ...both },
+  "vlan by macvtap": { name: "vlan by macvtap", nics: ["eth0 vlan"], ...both },
+  // It leads nowhere.
+  dummy: { name: "dummy", nics: ["eth0 dummy"], in: [], out: [], undone: true },
+  "dummy by macvtap": { name: "dummy by macvtap", nics: ["eth0 dummy"], in: [], out: [], undone: true },
+};
+for (const [name, wanted] of Object.entries(connected)) {
+  test.serial(`${name}: connected, frames pass, undone`, (t) => {
+    t.deepEqual(results.get(name), wanted);
+  });
+}
+
+test.serial("several kinds in one pod, names kept, one without address", (t) => {
+  const result = results.get("mixed");
+  t.deepEqual(result?.nics, ["eth1 macvlan", "eth0 dummy", "abcdefghijklmno vlan"]);
+  t.deepEqual(result?.out, ["eth1", "abcdefghijklmno"]);
+  t.deepEqual(result?.in, ["eth1", "abcdefghijklmno"]);
+  t.true(result?.undone);
+});
+
+const refused: Readonly<Record<string, RegExp>> = {
+  "ipvlan l3s": /cannot attach eth0 of netns \d+: .*"ipvlan".*l3s.*; use.*mode l2 or l3/,
+  "ipvlan by macvtap":
+    /cannot attach eth0 of netns \d+: link kind "ipvlan" is not supported by .*"macvtap"; use "tcfilter"/,
+  "two ipvlans on one device":
+    /cannot attach net1 of netns \d+: it has the MAC of eth0, .*; use macvlan instead/,
+};
+for (const [name, text] of Object.entries(refused)) {
+  test.serial(`${name}: refused with the way out, and nothing is left`, (t) => {
+    t.regex(results.get(name)?.refused ?? "", text);
+    t.true(results.get(name)?.undone);
+  });
+}
