@@ -20,9 +20,9 @@ export interface RateLimiter {
 const FRAME_HEADER = 18;
 /** What passes at once: short enough that a second's worth is right within a percent. */
 const BURST_SECONDS = 0.01;
-/** What waits: long enough that one TCP stream reaches the rate, short enough that it does not wait for itself. */
+/** What waits: long enough that one TCP stream reaches the rate and that a large segment fits, short enough not to stall it. */
 const QUEUE_SECONDS = 0.1;
-const LEAST_FRAMES = { burst: 2, queue: 32 } as const;
+const LEAST_FRAMES = { burst: 2, queue: 64 } as const;
 const MAXIMUM = 0x7fff_ffff;
 
 /** The token bucket that lets `bitsPerSecond` pass on a link with that MTU. Pure. */

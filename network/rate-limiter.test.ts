@@ -5,8 +5,11 @@ import { TapirError } from "../sys/error.ts";
 import { replayLedger } from "../sys/ledger.ts";
 import { Code } from "../sys/status.ts";
 import { attachPair, run, snapshot, usePodPairs } from "../test/fakes/pod-pair.ts";
+import { connect } from "./connect.ts";
+import { discover } from "./discover.ts";
 import { modelNamed } from "./model.ts";
-import { shapeOf } from "./rate-limit.ts";
+import { planNics } from "./nic-plan.ts";
+import { type RateLimits, shapeOf } from "./rate-limit.ts";
 
 const pairs = usePodPairs(test);
 const soon = (): Deadline => deadlineIn(15_000, "test rate limits");
@@ -28,7 +31,7 @@ const rateOf = (netns: string, link: string): number =>
 
 test("a bucket holds a hundredth of a second, and some frames at least", (t) => {
   t.deepEqual(shapeOf(8 * MBIT, 1500), { bytesPerSecond: 1_000_000, burst: 10_000, limit: 100_000 });
-  t.deepEqual(shapeOf(1000, 9000), { bytesPerSecond: 125, burst: 18_036, limit: 288_576 });
+  t.deepEqual(shapeOf(1000, 9000), { bytesPerSecond: 125, burst: 18_036, limit: 577_152 });
   t.deepEqual(shapeOf(1, 1500).bytesPerSecond, 1);
   t.true(shapeOf(1e12, 1500).limit < 2 ** 31);
 });
@@ -89,4 +92,23 @@ test.serial("a root qdisc of CNI's is named, and stays", async (t) => {
   await nic?.limiter.set({ rx: MBIT }, soon());
   await ledger.unwind();
   t.is(root(pair.pod, "eth0")?.kind, "htb");
+});
+
+test.serial("a NIC whose limit fails is not half connected: it can be tried again", async (t) => {
+  const pair = pairs.make();
+  run(`tc -n ${pair.pod} qdisc add dev eth0 root handle 1: htb default 2`);
+  const before = snapshot(pair);
+  const ledger = pairs.ledger();
+  const network = await discover(pair.netns, soon());
+  const model = modelNamed("tcfilter");
+  const plans = planNics(network, { model, vcpus: 1 });
+  const attempt = (limits: RateLimits) =>
+    connect(network, plans, { model, ledger, vhostNet: false, limits }, soon());
+  await t.throwsAsync(attempt({ rx: MBIT, tx: MBIT }), {
+    message: /attach eth0 of netns .*did not make, htb 1:/,
+  });
+  t.is(snapshot(pair), before);
+  t.is((await attempt({ rx: MBIT, tx: 0 })).length, 1);
+  await ledger.unwind();
+  t.is(snapshot(pair), before);
 });

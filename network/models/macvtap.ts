@@ -11,6 +11,7 @@ export const macvtap: Model = {
   name: "macvtap",
   // The kernel puts a macvtap on a macvlan or ipvlan beside it, on their device, which is not the pod's.
   serves: ["veth", "bridge", "vlan", "vxlan", "dummy", "tap"],
+  redirects: false,
   async connect(plan, context, deadline) {
     const { link, ...descriptors } = await openPodMacvtap(plan, context, deadline);
     return { plan, tapName: link.name, ...descriptors };

@@ -20,11 +20,11 @@ export async function hostHops(
   const onNode = await listCountedLinks(node, deadline);
   const link = inPod.find((one) => one.link.index === nic.plan.link.index);
   const tap = inPod.find((one) => one.link.name === nic.tapName);
-  const tapHop = tap === undefined ? brokenHop("tap", nic.tapName, "it is gone") : sendingHop("tap", tap);
+  const tapHop = tap === undefined ? brokenHop("tap", nic.tapName, "it is gone") : tapHopOf(tap);
   if (link === undefined) return [brokenHop("pod link", nic.plan.link.name, "it is gone"), tapHop];
   const filter = options.redirects ? [await filterHop(pod, link.link, tap?.link, nic.tapName, deadline)] : [];
   const podId = await netnsIdOf(node, netns, deadline);
-  return [...hostHop(link.link, onNode, podId), receivingHop(link), ...filter, tapHop];
+  return [...hostHop(link.link, onNode, podId), receivingHop("pod link", link), ...filter, tapHop];
 }
 
 /** The other end of the pod's link, as far as it lies on the node; what others use too is not counted. */
@@ -47,14 +47,19 @@ function hostHop(pod: Link, onNode: readonly CountedLink[], podId: number | unde
 }
 
 /** A link that frames for the guest come in on. */
-function receivingHop({ link, counters }: CountedLink): Hop {
+function receivingHop(name: "pod link" | "tap", { link, counters }: CountedLink): Hop {
   const fault = faultOf(link);
   return {
-    name: "pod link",
+    name,
     object: link.name,
     toGuest: { fault, packets: counters.receivedPackets, dropped: counters.receivedDropped },
     fromGuest: { fault, packets: counters.sentPackets, dropped: counters.sentDropped },
   };
+}
+
+/** What is sent to a tap comes out of it; a macvtap's reader gets what it receives. */
+function tapHopOf(tap: CountedLink): Hop {
+  return tap.link.kind === "macvtap" ? receivingHop("tap", tap) : sendingHop("tap", tap);
 }
 
 /** A link that frames for the guest go out of. */

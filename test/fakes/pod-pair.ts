@@ -14,7 +14,7 @@ import { errnoOf } from "../../sys/error.ts";
 import { type Ledger, openLedger } from "../../sys/ledger.ts";
 
 /** struct virtio_net_hdr, in front of every frame. */
-export const VNET_HEADER = 10;
+const VNET_HEADER = 10;
 
 /** A pod's namespace whose links lead to another one, which plays the node. */
 export interface PodPair {
