@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import { step } from "../setup/step.ts";
@@ -6,12 +7,14 @@ import { type Deadline, deadlineIn } from "../sys/deadline.ts";
 import { reasonOf, TapirError } from "../sys/error.ts";
 import { listCgroups } from "../sys/inventory/cgroups.ts";
 import { Code } from "../sys/status.ts";
+import type { PodConfig } from "../test/harness/crictl.ts";
 import { dismantleNode } from "../test/harness/dismantle.ts";
 import { nodeInventory } from "../test/harness/fixture.ts";
 import { readGuestState } from "../test/harness/guest-state.ts";
 import { startNode, type TestNode } from "../test/harness/node.ts";
 import { PROJECT } from "../test/harness/project.ts";
 import { settledDifference } from "../test/harness/settle.ts";
+import { showContainer } from "./container.ts";
 import { forgetNode, keptNodes, rememberNode } from "./kept.ts";
 import { comparisonText, timelineText } from "./show.ts";
 import { compareStarts } from "./starts.ts";
@@ -48,8 +51,12 @@ async function main(flags: ReadonlySet<string>): Promise<void> {
 async function show(node: TestNode, keep: boolean, deadline: Deadline): Promise<void> {
   const before = await nodeInventory(node, deadline);
   let id = "";
+  // With a place for what its containers write.
+  const podFile = join(node.directory, "pod.json");
+  const config = JSON.parse(readFileSync(join(PROJECT, POD), "utf8")) as PodConfig;
+  writeFileSync(podFile, JSON.stringify({ ...config, log_directory: join(node.directory, "logs") }));
   await step(`crictl runp --runtime=tapir ${POD}`, async () => {
-    id = await node.crictl.runpFile(join(PROJECT, POD), "tapir", deadline);
+    id = await node.crictl.runpFile(podFile, "tapir", deadline);
     return `pod ${id.slice(0, 12)}`;
   });
   print(timelineText(node.stateDirectory, id));
@@ -71,6 +78,7 @@ async function show(node: TestNode, keep: boolean, deadline: Deadline): Promise<
     return `kernel ${view.details.kernelRelease}, on the host ${release()}; network equal to that of the netns`;
   });
   print(bothSides);
+  await showContainer(node, { id, file: podFile }, deadline);
   if (keep) return keepNode(node, id, pod.addresses);
   await step("crictl stopp, rmp", async () => {
     await node.crictl.stopp(id, deadline);
