@@ -48,8 +48,11 @@ export interface QemuArguments {
 
 const FIRST_INHERITED_FD = 3;
 const MIB = 1024 * 1024;
-/** Bounds what translated code may take of the host; more makes booting slower, not faster. */
-const TCG_CACHE_MIB = 256;
+/**
+ * Bounds what translated code may take of the host, for good: it is never given back. A boot is slower with less, and with
+ * more; a restored guest has no boot behind it.
+ */
+const TCG_CACHE_MIB = { boot: 256, restored: 32 } as const;
 
 /** Pure: the same spec and descriptors give the same command line. */
 export function qemuArguments(spec: VmSpec, context: ArgumentContext): QemuArguments {
@@ -60,7 +63,7 @@ export function qemuArguments(spec: VmSpec, context: ArgumentContext): QemuArgum
 
   const argv = [
     ...["-name", option(`tapir-${spec.name}`, { "debug-threads": true })],
-    ...machine(spec),
+    ...machine(spec, context.incoming === true ? TCG_CACHE_MIB.restored : TCG_CACHE_MIB.boot),
     ...memory(spec, context, inherited),
     ...(context.incoming === true ? ["-S", "-incoming", "defer"] : boot(spec)),
     ...socketChardev("qmp", { fd: inherited(context.qmpFd) }),
@@ -91,7 +94,7 @@ function socketChardev(id: string, properties: Readonly<Record<string, OptionVal
   return ["-chardev", option("socket", { id, ...properties })];
 }
 
-function machine(spec: VmSpec): string[] {
+function machine(spec: VmSpec, tcgCacheMiB: number): string[] {
   const q35 = option("q35", {
     "memory-backend": "ram",
     smm: false,
@@ -108,7 +111,7 @@ function machine(spec: VmSpec): string[] {
     ...["-machine", q35],
     ...[
       "-accel",
-      accelerator(spec.accelerator),
+      accelerator(spec.accelerator, tcgCacheMiB),
       "-cpu",
       spec.accelerator === "kvm" ? "host" : "max,la57=off",
     ],
@@ -128,8 +131,8 @@ function processors({ vcpus, most }: VmSpec): string {
   return option(String(vcpus), { ...places, sockets: 1, cores: maxcpus, threads: 1 });
 }
 
-function accelerator(kind: VmSpec["accelerator"]): string {
-  return kind === "kvm" ? "kvm" : option("tcg", { thread: "multi", "tb-size": TCG_CACHE_MIB });
+function accelerator(kind: VmSpec["accelerator"], tcgCacheMiB: number): string {
+  return kind === "kvm" ? "kvm" : option("tcg", { thread: "multi", "tb-size": tcgCacheMiB });
 }
 
 /** Shared memory: virtio-fs and saved guests need it. Room above it is where the image is mapped, and memory that comes later. */
