@@ -61,7 +61,7 @@ export function openSandbox(context: PodContext): Pod {
         const createMs = settings.timeoutMs(runtime.createTimeoutSeconds);
         const { virtiofsd, sharedFsCache } = settings.configuration.hypervisor.qemu;
         storage = createPodStorage({
-          ...{ vm, containers, ledger, log, shareMs: createMs },
+          ...{ vm, containers, ledger, shareMs: createMs },
           ...{ server: virtiofsd, cache: sharedFsCache },
         });
         portForward = openPortForward({ netns: spec.netns, agent: started.agent, ledger, log, requestMs });
@@ -81,9 +81,8 @@ export function openSandbox(context: PodContext): Pod {
         throw error;
       }
     },
-    // The sandbox container needs no process in the guest; the containers that come will need their files.
+    // The sandbox container needs no process in the guest.
     async start() {
-      storage?.begin();
       portForward?.begin();
     },
     async stop(deadline) {

@@ -2,7 +2,6 @@ import type { Vm } from "../../hypervisor/hypervisor.ts";
 import { deadlineIn } from "../../sys/deadline.ts";
 import { TapirError } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
-import type { Log } from "../log.ts";
 import type { WorkloadStorage } from "../sandbox/workload-storage.ts";
 import { prepareContainer } from "./container-storage.ts";
 import { createDisks } from "./disks.ts";
@@ -10,8 +9,6 @@ import { openPodShare, type PodShare, type PodShareRequest } from "./pod-share.t
 
 /** What the containers of one pod see of the host. */
 export interface PodStorage extends WorkloadStorage {
-  /** Begins with what the first container will need and nobody has to wait for now. Idempotent. */
-  begin(): void;
   /** Resolves when the containers have lost their files, with the reason; never after `close`. */
   readonly lost: Promise<string>;
   /**
@@ -23,13 +20,12 @@ export interface PodStorage extends WorkloadStorage {
 
 export interface PodStorageRequest extends Omit<PodShareRequest, "storage"> {
   readonly vm: Vm;
-  readonly log: Log;
   /** Milliseconds for the share to be there. */
   readonly shareMs: number;
 }
 
 export function createPodStorage(request: PodStorageRequest): PodStorage {
-  const { vm, containers, ledger, log, shareMs } = request;
+  const { vm, containers, ledger, shareMs } = request;
   const disks = createDisks(vm.storage);
   const busy = new Set<Promise<unknown>>();
   const lost = Promise.withResolvers<string>();
@@ -49,6 +45,7 @@ export function createPodStorage(request: PodStorageRequest): PodStorage {
     void settled.then(() => busy.delete(settled));
     return work;
   };
+  // For the first container: a guest that is plugged something in works for as long as it needed to become the pod's.
   const share = (): Promise<PodShare> => {
     opening ??= during(open());
     return opening;
@@ -65,12 +62,6 @@ export function createPodStorage(request: PodStorageRequest): PodStorage {
   };
   return {
     lost: lost.promise,
-    begin() {
-      if (closed) return;
-      share().catch((error: unknown) => {
-        if (!closed) log.warn("containers of this pod will not start", { error });
-      });
-    },
     async prepare(wanted, deadline) {
       if (closed) throw podIsClosing(wanted.containerId);
       const context = { share: share(), containers, disks, vmIsGone: () => vmIsGone };

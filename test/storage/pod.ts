@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { QemuVm } from "../../hypervisor/qemu/vm.ts";
 import type { Agent } from "../../shim/agent-client.ts";
-import type { Log } from "../../shim/log.ts";
 import { readOciSpec } from "../../shim/sandbox/oci.ts";
 import type { ContainerStorage, RootfsMount } from "../../shim/sandbox/workload-storage.ts";
 import { createPodStorage, type PodStorage } from "../../shim/storage/pod-storage.ts";
@@ -68,8 +67,6 @@ const APPLETS = [
   "sync",
 ];
 
-const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };
-
 export async function bootStoragePod(mark: string): Promise<StoragePod> {
   const place = mkdtempSync(join(tmpdir(), mark));
   const image = makeImage(place);
@@ -83,7 +80,7 @@ export async function bootStoragePod(mark: string): Promise<StoragePod> {
   const { vm, agent, ledger } = guest;
   const { containers } = agent;
   const storage = createPodStorage({
-    ...{ vm, containers, ledger, log: silent, server: "", cache: "auto" },
+    ...{ vm, containers, ledger, server: "", cache: "auto" },
     shareMs: 30_000,
   });
   let last = 0;
