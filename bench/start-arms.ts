@@ -46,6 +46,8 @@ export function startArms(
       await removePod(node, pod.id, deadline);
       // Refilling takes as much of the machine as a start.
       if (way === "cache") await cache.ready(1, deadline);
+      if (way === "cache" && pod.steps.some((one) => one.name === "load state"))
+        throw new Error("the pod did not come from the cache: it restored a guest of its own");
       // Under runc the netns itself answers, long before the pod is there: the pod is up when runp returns.
       return { answeredMs: runtime === "runc" ? pod.runpMs : pod.answeredMs, runpMs: pod.runpMs };
     },
