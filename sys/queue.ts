@@ -1,43 +1,24 @@
-import { mkdirSync, readdirSync, rmdirSync, rmSync, watch, writeFileSync } from "node:fs";
+import { readdirSync, watch, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { type Deadline, deadlineIn } from "./deadline.ts";
-import { errnoOf } from "./error.ts";
 import { identify, isAlive, type ProcessIdentity, waitForExit } from "./process.ts";
 
 /**
- * A queue of processes of this machine, in a directory: one empty file for each, its name a ticket with when it came and who it
- * is. Whoever is among the first may go on. Who dies is skipped, whoever clears up behind it.
+ * A queue of processes of this machine: an empty file for each, its name a ticket that says which queue, when it came and who
+ * it is. Whoever is among the first may go on. Who dies is skipped, whoever clears up behind it.
  */
 
-/** A name for a place in the queue; nothing is there yet. Processes of one machine share the clock. */
-export function ticketIn(directory: string): string {
+const TICKET = /^(.*?)(\d{20})-(\d+)-(\d+)$/;
+
+/** A name for a place in the queue called `name` in a directory; nothing is there yet. Processes of one machine share the clock. */
+export function ticketIn(directory: string, name: string): string {
   const { pid, startTime } = identify(process.pid) ?? { pid: process.pid, startTime: "0" };
-  return join(directory, `${String(process.hrtime.bigint()).padStart(20, "0")}-${pid}-${startTime}`);
+  return join(directory, `${name}${String(process.hrtime.bigint()).padStart(20, "0")}-${pid}-${startTime}`);
 }
 
-/** Lines up: whoever has an earlier ticket goes first. */
+/** Lines up: whoever has an earlier ticket goes first. Removing the ticket makes room for the next. */
 export function lineUp(ticket: string): void {
-  for (;;) {
-    mkdirSync(dirname(ticket), { recursive: true, mode: 0o700 });
-    try {
-      writeFileSync(ticket, "", { flag: "wx", mode: 0o600 });
-      return;
-    } catch (error) {
-      // The last one of the queue took the directory along.
-      if (errnoOf(error) !== "ENOENT") throw error;
-    }
-  }
-}
-
-/** Makes room for the next. Idempotent; an empty queue leaves no directory. */
-export function leaveQueue(ticket: string): void {
-  rmSync(ticket, { force: true });
-  try {
-    rmdirSync(dirname(ticket));
-  } catch (error) {
-    const errno = errnoOf(error);
-    if (errno !== "ENOTEMPTY" && errno !== "ENOENT") throw error;
-  }
+  writeFileSync(ticket, "", { flag: "wx", mode: 0o600 });
 }
 
 /** Waits until less than `places` living processes are ahead: each leaves, or dies. */
@@ -59,17 +40,14 @@ export async function awaitTurn(ticket: string, places: number, deadline: Deadli
 
 function livingAhead(ticket: string): ProcessIdentity[] {
   const own = basename(ticket);
+  const queue = TICKET.exec(own)?.[1];
   return readdirSync(dirname(ticket))
     .filter((name) => name < own)
     .toSorted()
-    .map(ownerOf)
-    .filter((owner) => owner !== undefined)
+    .map((name) => TICKET.exec(name))
+    .filter((found) => found !== null && found[1] === queue)
+    .map((found) => ({ pid: Number(found?.[3]), startTime: found?.[4] ?? "" }))
     .filter(isAlive);
-}
-
-function ownerOf(name: string): ProcessIdentity | undefined {
-  const [, pid, startTime] = /^\d+-(\d+)-(\d+)$/.exec(name) ?? [];
-  return pid === undefined || startTime === undefined ? undefined : { pid: Number(pid), startTime };
 }
 
 /** Or comes: the names are counted again. */

@@ -1,8 +1,7 @@
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
 import type { Deadline } from "../../sys/deadline.ts";
 import type { Acquired, Ledger } from "../../sys/ledger.ts";
-import { awaitTurn, leaveQueue, lineUp, ticketIn } from "../../sys/queue.ts";
+import { awaitTurn, lineUp, ticketIn } from "../../sys/queue.ts";
 import type { Timeline } from "../state/timeline.ts";
 import type { Settings } from "./settings.ts";
 
@@ -15,7 +14,7 @@ export interface StartTurn {
 }
 
 /** No name of a namespace, which begins with a letter or digit. */
-const QUEUE = ".starting";
+const QUEUE = ".starting-";
 /** Guests that may come up at once for each processor. One under emulation keeps it busy; under KVM it mostly waits. */
 const GUESTS_PER_PROCESSOR = { tcg: 1, kvm: 4 } as const;
 
@@ -30,9 +29,8 @@ export function startTurn(
   const places = availableParallelism() * GUESTS_PER_PROCESSOR[accelerator];
   let acquired: Promise<Acquired<void>> | undefined;
   const acquire = (): Promise<Acquired<void>> => {
-    const ticket = ticketIn(join(configuration.runtime.stateDir, QUEUE));
-    return ledger.acquire("sandbox.turn", { kind: "file", path: ticket }, async ({ onRelease }) => {
-      onRelease(async () => leaveQueue(ticket));
+    const ticket = ticketIn(configuration.runtime.stateDir, QUEUE);
+    return ledger.acquire("sandbox.turn", { kind: "file", path: ticket }, async () => {
       lineUp(ticket);
       await awaitTurn(ticket, places, deadline);
     });
