@@ -7,6 +7,7 @@ import { findLink, listLinks, setLink } from "../sys/netlink/link.ts";
 import { type Address, IFA_F, type Link, RT_SCOPE } from "../sys/netlink/records.ts";
 import { openRoute, type RouteSocket } from "../sys/netlink/socket.ts";
 import { Code } from "../sys/status.ts";
+import { orRestoreLink } from "./restore-link.ts";
 
 /** A link as an operator wants it: "", 0 and an empty list leave things as they are. */
 export interface LinkWish {
@@ -23,13 +24,15 @@ export async function addLink(netns: string, wish: LinkWish, deadline: Deadline)
   using socket = openRoute({ netns });
   const name = wish.device || wish.name;
   if ((await findWished(socket, wish, deadline)) === undefined) await moveIn(netns, name, deadline);
-  return await change(socket, await theLink(socket, wish, deadline), wish, deadline);
+  const link = await theLink(socket, wish, deadline);
+  return await orRestoreLink(socket, link, () => change(socket, link, wish, deadline), deadline);
 }
 
 /** Changes a link of the namespace, which goes up. Returns its index. NOT_FOUND when there is none. */
 export async function changeLink(netns: string, wish: LinkWish, deadline: Deadline): Promise<number> {
   using socket = openRoute({ netns });
-  return await change(socket, await theLink(socket, wish, deadline), wish, deadline);
+  const link = await theLink(socket, wish, deadline);
+  return await orRestoreLink(socket, link, () => change(socket, link, wish, deadline), deadline);
 }
 
 /** Takes a link out of use: down, without addresses. Its routes go with these. */
@@ -42,13 +45,21 @@ export async function removeLink(netns: string, wish: LinkWish, deadline: Deadli
 
 async function change(socket: RouteSocket, link: Link, wish: LinkWish, deadline: Deadline): Promise<number> {
   const { name, mac, mtu, addresses } = wish;
-  const renamed = name !== "" && name !== link.name;
-  if (renamed) await setLink(socket, link, { up: false }, deadline);
-  const wanted = { ...(renamed ? { name } : {}), ...(mac === "" || mac === link.mac ? {} : { mac }) };
+  if (name !== "" && name !== link.name) await rename(socket, link, name, deadline);
+  const wanted = { ...(mac === "" || mac === link.mac ? {} : { mac }) };
   await setLink(socket, link, { ...wanted, ...(mtu === 0 ? {} : { mtu }) }, deadline);
   await setLink(socket, link, { up: true }, deadline);
   if (addresses.length > 0) await applyAddresses(socket, link, addresses, deadline);
   return link.index;
+}
+
+/** Routes go with a link that goes down: only a kernel that renames nothing else (before 6.2) makes us do it. */
+async function rename(socket: RouteSocket, link: Link, name: string, deadline: Deadline): Promise<void> {
+  await setLink(socket, link, { name }, deadline).catch(async (error: unknown) => {
+    if (errnoOf(error) !== "EBUSY") throw error;
+    await setLink(socket, link, { up: false }, deadline);
+    await setLink(socket, link, { name }, deadline);
+  });
 }
 
 /** Brings the addresses to exactly these, but for the link-local ones that the kernel made. */

@@ -81,6 +81,7 @@ export async function serveManagement(
     await listening.promise.catch((error: unknown) => {
       throw wrapError(error, { operation: "listen on", object: path });
     });
+    // Its directory is root's already; whoever is let in there some day still cannot change pods.
     chmodSync(path, 0o600);
     onRelease(async () => {
       listener.close();

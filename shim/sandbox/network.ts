@@ -13,6 +13,7 @@ import { type NicPlan, planNics } from "../../network/nic-plan.ts";
 import { probeAddresses } from "../../network/trace/probe.ts";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { TapirError } from "../../sys/error.ts";
+import { failpoint } from "../../sys/failpoint.ts";
 import type { Ledger } from "../../sys/ledger.ts";
 import { findLink, setLink } from "../../sys/netlink/link.ts";
 import { NUD } from "../../sys/netlink/records.ts";
@@ -102,6 +103,7 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
     const { tapFds, vhostFds } = nic;
     try {
       await vm.nics.attach({ id: wanted.id, mac: wanted.mac, tapFds, vhostFds }, deadline);
+      await failpoint("network.plugged");
       attached.set(wanted.id, nic);
       log.info("NIC plugged in", { nic: wanted.id, link: wanted.name });
     } catch (error) {
@@ -116,27 +118,34 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
   const detach = async (nic: AttachedNic, deadline: Deadline): Promise<void> => {
     const { id, name } = nic.plan;
     await vm.nics.detach(id, deadline);
+    await failpoint("network.unplugged");
     hardwareMacs.delete(id);
     attached.delete(id);
     await nic.release();
     log.info("NIC unplugged", { nic: id, link: name });
+  };
+  const tell = async (network: GuestNetwork, deadline: Deadline): Promise<void> => {
+    const text = JSON.stringify(network);
+    if (text === told) return;
+    told = undefined;
+    await agent.updateNetwork({ ...network, linkTimeoutMilliseconds: 0 }, deadline);
+    told = text;
   };
   const synchronize = async (place: string, deadline: Deadline): Promise<void> => {
     const found = await discover(place, deadline);
     const plans = plan(found);
     const kept = new Set(plans.map(({ id }) => id));
     for (const nic of [...attached.values()]) if (!kept.has(nic.plan.id)) await detach(nic, deadline);
+    const failures: unknown[] = [];
     for (const wanted of plans) {
       const nic = attached.get(wanted.id);
-      if (nic === undefined) await attach(found, wanted, deadline);
+      // One that cannot be plugged in keeps nothing from the others.
+      if (nic === undefined) await attach(found, wanted, deadline).catch((error) => failures.push(error));
       else attached.set(wanted.id, await adjust(place, nic, wanted, deadline));
     }
-    const network = wantedNetwork(found, plans, hardwareMacs);
-    const text = JSON.stringify(network);
-    if (text === told) return;
-    told = undefined;
-    await agent.updateNetwork({ ...network, linkTimeoutMilliseconds: 0 }, deadline);
-    told = text;
+    const there = plans.filter(({ id }) => attached.has(id));
+    await tell(wantedNetwork(found, there, hardwareMacs), deadline);
+    if (failures.length > 0) throw failures.length === 1 ? failures[0] : new AggregateError(failures);
   };
   const changing = (
     caller: Deadline,
@@ -144,6 +153,7 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
   ): Promise<void> =>
     inTurn(caller, async (place, deadline) => {
       await change(place, deadline);
+      await failpoint("network.changed");
       await synchronize(place, deadline);
     });
 

@@ -1,0 +1,285 @@
+// Requires root, /dev/net/tun, qemu-system-x86_64, and the guest image below build/.
+// What goes wrong with the NICs of a running pod, below containerd: netns, hypervisor, agent and the shim's network.
+// TAPIR_NIC_ROUNDS: how often a NIC comes and goes.
+import { execFileSync, spawn } from "node:child_process";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import test from "ava";
+import { managementSocket } from "../../shim/state/directory.ts";
+import { codeOf, reasonOf } from "../../sys/error.ts";
+import { inNetns } from "../../sys/netns.ts";
+import { Code } from "../../sys/status.ts";
+import { useInventory } from "../harness/fixture.ts";
+import { run } from "../harness/run.ts";
+import { bootNetworkPod, type NetworkPod, soon } from "./pod.ts";
+
+const MARK = "tapir-nicfault-";
+const PORTS = 6;
+const ROUNDS = Number(process.env.TAPIR_NIC_ROUNDS ?? 12);
+const MIB = 1024;
+/** Of QEMU and of this process, which is the shim here: what 1000 rounds may cost at most. */
+const GROWTH_MIB = 24;
+
+let pod: NetworkPod;
+
+useInventory(test, MARK, async () => {
+  await pod?.[Symbol.asyncDispose]();
+});
+
+test.before("boot", async () => {
+  pod = await bootNetworkPod(MARK, PORTS);
+  await pod.addLink("eth0", 1);
+  await pod.ip("route add default via 10.1.0.1", "route add default via fd00:1::1");
+  await pod.network.sync(soon());
+});
+
+const sync = (): Promise<void> => pod.network.sync(soon("sync"));
+const namesInGuest = async (): Promise<string[]> =>
+  (await pod.agent.listInterfaces(soon())).interfaces.map(({ name }) => name).toSorted();
+const linksInPod = (): { ifname: string; mtu: number }[] =>
+  JSON.parse(
+    execFileSync("ip", ["-n", pod.netns.replace("/run/netns/", ""), "-j", "link"], { encoding: "utf8" }),
+  );
+const taps = (): string[] =>
+  linksInPod().flatMap(({ ifname }) => (ifname.endsWith("_tapir") ? [ifname] : []));
+const descriptors = (pid: number | "self"): number => readdirSync(`/proc/${pid}/fd`).length;
+const rssMib = (pid: number | "self"): number =>
+  Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / MIB;
+const wish = { device: "", name: "", mac: "", mtu: 0, addresses: [], limits: {} };
+
+test.serial(
+  `a NIC comes and goes ${ROUNDS} times: descriptors, taps, root ports and memory stay`,
+  async (t) => {
+    t.timeout(600_000);
+    const round = async (): Promise<void> => {
+      await pod.addLink("net1", 2);
+      await sync();
+      await pod.ip("link del net1");
+      await sync();
+    };
+    await round();
+    const count = () => [descriptors(pod.vm.pid), descriptors("self"), taps()];
+    const [before, rssBefore] = [count(), [rssMib(pod.vm.pid), rssMib("self")]];
+    const start = performance.now();
+    for (let at = 0; at < ROUNDS; at += 1) await round();
+    const ms = (performance.now() - start) / ROUNDS;
+    const rss = [rssMib(pod.vm.pid), rssMib("self")].map((now, at) => now - (rssBefore[at] ?? 0));
+    t.log(
+      `${ms.toFixed(0)} ms a round; RSS of QEMU +${rss[0]?.toFixed(1)}, of the shim +${rss[1]?.toFixed(1)} MiB`,
+    );
+    t.deepEqual(count(), before);
+    t.true(rss.every((grown) => grown < GROWTH_MIB + ROUNDS / 10));
+    t.deepEqual(await namesInGuest(), ["eth0"]);
+    await pod.equal();
+  },
+);
+
+test.serial(
+  "every root port taken; one more is refused and leaves nothing; others still follow",
+  async (t) => {
+    // Order of coming and order of names differ: a NIC is known by its MAC.
+    const nets = [15, 12, 14, 11, 13];
+    for (const net of nets) await pod.addLink(`net${net}`, net);
+    await sync();
+    t.deepEqual(await namesInGuest(), ["eth0", ...nets.map((net) => `net${net}`).toSorted()]);
+    for (const net of nets) await pod.ping(`10.${net}.0.2`);
+    const before = [taps(), descriptors(pod.vm.pid)];
+    await pod.addLink("toomany", 16);
+    await pod.ip("route add 192.0.2.0/24 via 10.1.0.1");
+    const refused = await t.throwsAsync(sync());
+    t.is(codeOf(refused), Code.RESOURCE_EXHAUSTED);
+    t.regex(reasonOf(refused), /root port/);
+    t.deepEqual([taps(), descriptors(pod.vm.pid)], before, "no netdev, no tap, no port");
+    const { routes } = await pod.agent.listRoutes(soon());
+    t.true(
+      routes.some(({ destination }) => destination === "192.0.2.0/24"),
+      "the rest is told",
+    );
+
+    // In another order than they came, and back: ports are given again.
+    for (const net of [12, 13, 15]) await pod.ip(`link del net${net}`);
+    await sync();
+    t.true((await namesInGuest()).includes("toomany"));
+    await pod.ping("10.16.0.2");
+    for (const net of [13, 12]) await pod.addLink(`net${net}`, net);
+    await sync();
+    for (const net of [11, 12, 13, 14, 16]) await pod.ping(`10.${net}.0.2`);
+    await pod.equal();
+    await pod.ip(...["net11", "net12", "net13", "net14", "toomany"].map((name) => `link del ${name}`));
+    await pod.ip("route del 192.0.2.0/24");
+    await sync();
+    t.deepEqual(await namesInGuest(), ["eth0"]);
+  },
+);
+
+test.serial("a NIC goes while packets pass it", async (t) => {
+  await pod.addLink("net1", 2);
+  await sync();
+  await pod.ping("10.2.0.2");
+  const flood = inNetns(pod.node, () =>
+    spawn("ping", ["-q", "-f", "-s", "1000", "10.2.0.2"], { stdio: "ignore" }),
+  );
+  const ended = new Promise((resolve) => flood.once("close", resolve));
+  try {
+    await pod.network.removeInterface({ ...wish, name: "net1" }, soon());
+    t.deepEqual(await namesInGuest(), ["eth0"]);
+    t.deepEqual(taps(), ["tap0_tapir"]);
+  } finally {
+    flood.kill();
+    await ended;
+  }
+  await pod.ip("link del net1");
+  await sync();
+  await pod.ping("10.1.0.2");
+});
+
+test.serial("an unknown MAC is not found", async (t) => {
+  const unknown = { ...wish, mac: "02:00:00:00:ff:ff" };
+  t.is(codeOf(await t.throwsAsync(pod.network.removeInterface(unknown, soon()))), Code.NOT_FOUND);
+  t.is(codeOf(await t.throwsAsync(pod.network.updateInterface(unknown, soon()))), Code.NOT_FOUND);
+});
+
+test.serial("names are swapped, one of 15 characters, and no stopover is left", async (t) => {
+  await pod.addLink("abcdefghijklmno", 3);
+  await pod.addLink("net1", 2);
+  await sync();
+  await pod.ip(
+    "link set net1 down",
+    "link set abcdefghijklmno down",
+    "link set net1 name stopover",
+    "link set abcdefghijklmno name net1",
+    "link set stopover name abcdefghijklmno",
+    "link set net1 up",
+    "link set abcdefghijklmno up",
+  );
+  await sync();
+  t.deepEqual(await namesInGuest(), ["abcdefghijklmno", "eth0", "net1"]);
+  await pod.equal();
+  await pod.ping("10.2.0.2");
+  await pod.ping("10.3.0.2");
+  await pod.ip("link del net1", "link del abcdefghijklmno");
+  await sync();
+});
+
+test.serial("an update-iface that fails half-way leaves the link as it was", async (t) => {
+  const before = linksInPod();
+  const bad = { ...wish, device: "eth0", name: "renamed", mac: "02:00:00:00:00:99", mtu: 100_000 };
+  const refused = await t.throwsAsync(pod.network.updateInterface(bad, soon()));
+  t.regex(reasonOf(refused), /change link eth0/);
+  t.deepEqual(linksInPod(), before);
+  await sync();
+  await pod.equal();
+  await pod.ping("10.1.0.2");
+  await pod.ping("fd00:1::2");
+  const addresses = [
+    { address: "10.1.0.2", prefixLength: 24 },
+    { address: "10.1.0.9", prefixLength: 240 },
+  ];
+  await t.throwsAsync(pod.network.updateInterface({ ...wish, name: "eth0", addresses }, soon()));
+  await sync();
+  await pod.equal();
+  await pod.ping("fd00:1::2");
+});
+
+test.serial("update-routes replaces the whole set: metric, source, on-link, MTU, IPv6", async (t) => {
+  const route = {
+    ...{ gateway: "", device: "eth0", source: "", scope: 0, metric: 0, table: 254, protocol: 3, type: 1 },
+    ...{ onLink: false, mtu: 0, metrics: {}, nextHops: [], preference: 0, tos: 0 },
+  };
+  const wanted = [
+    { ...route, family: 4, destination: "0.0.0.0/0", gateway: "10.1.0.1", metric: 9 },
+    { ...route, family: 4, destination: "198.51.100.0/24", gateway: "169.254.1.1", onLink: true, mtu: 1300 },
+    { ...route, family: 4, destination: "203.0.113.0/24", source: "10.1.0.2", scope: 253 },
+    { ...route, family: 6, destination: "::/0", gateway: "fd00:1::1", metric: 1024 },
+    { ...route, family: 6, destination: "2001:db8::/32", gateway: "fd00:1::1", metric: 7, mtu: 1400 },
+  ];
+  for (const _ of [1, 2]) await pod.network.updateRoutes(wanted, soon());
+  const listed = (await pod.agent.listRoutes(soon())).routes.filter(({ protocol }) => protocol === 3);
+  const text = (one: { destination: string; gateway: string; metric: number; mtu: number; source: string }) =>
+    [one.destination, one.gateway, one.metric, one.mtu, one.source].join(" ");
+  t.deepEqual(listed.map(text).toSorted(), wanted.map(text).toSorted());
+  await pod.equal();
+});
+
+test.serial("an IPv6 address is usable at once", async (t) => {
+  await pod.ip("addr add fd00:1::77/64 dev eth0 nodad");
+  await sync();
+  // Duplicate address detection would take a second.
+  await t.notThrowsAsync(pod.ping("fd00:1::77", ["-W", "0.5", "-w", "1"]));
+  await pod.ip("addr del fd00:1::77/64 dev eth0");
+  await sync();
+});
+
+for (const mtu of [9000, 1400]) {
+  test.serial(
+    `MTU ${mtu}: tap, device and guest have it, and a packet of that size passes unbroken`,
+    async (t) => {
+      await pod.ipOnNode(`link set far1 mtu ${mtu}`);
+      await pod.ip(`link set eth0 mtu ${mtu}`);
+      await sync();
+      const ours = linksInPod().filter(({ ifname }) => ifname === "eth0" || ifname.endsWith("_tapir"));
+      t.deepEqual(
+        ours.map((link) => link.mtu),
+        [mtu, mtu],
+      );
+      t.is((await pod.agent.listInterfaces(soon())).interfaces[0]?.mtu, mtu);
+      await t.notThrowsAsync(pod.ping("10.1.0.2", ["-M", "do", "-s", String(mtu - 28)]));
+    },
+  );
+}
+
+test.serial("a link that flaps comes back with all it had", async (t) => {
+  await pod.ip("link set eth0 down");
+  await sync();
+  t.false((await pod.agent.listInterfaces(soon())).interfaces[0]?.up);
+  // As CNI would: the kernel took routes and IPv6 addresses away.
+  await pod.ip(
+    "link set eth0 up",
+    "route replace default via 10.1.0.1",
+    "addr add fd00:1::2/64 dev eth0 nodad",
+    "route replace default via fd00:1::1",
+  );
+  await sync();
+  await pod.equal();
+  await pod.ping("10.1.0.2");
+  await pod.ping("fd00:1::2");
+});
+
+test.serial("a pod that has only IPv6", async (t) => {
+  await pod.ip("addr flush dev eth0 to 0.0.0.0/0");
+  await sync();
+  await pod.equal();
+  const [nic] = (await pod.agent.listInterfaces(soon())).interfaces;
+  t.true(nic?.addresses.every(({ address }) => address.includes(":")));
+  t.true((await pod.agent.listRoutes(soon())).routes.every(({ family }) => family === 6));
+  await pod.ping("fd00:1::2");
+  await pod.ip("addr add 10.1.0.2/24 dev eth0", "route add default via 10.1.0.1");
+  await sync();
+});
+
+test.serial("more changes than the netlink socket holds: all of them are in the guest", async (t) => {
+  t.timeout(120_000);
+  pod.network.follow();
+  const lines = Array.from({ length: 1500 }, (_, at) => `10.200.${at >> 8}.${at & 255}/32 dev eth0`).flatMap(
+    (address) => [`addr add ${address}`, `addr del ${address}`],
+  );
+  const input = [...lines, "addr add 10.1.0.55/24 dev eth0"].map((line) => `${line}\n`).join("");
+  // The event loop stands still meanwhile, as it would on a node without time for us.
+  execFileSync("ip", ["-n", pod.netns.replace("/run/netns/", ""), "-batch", "-"], { input });
+  const deadline = soon("follow the burst");
+  for (let has = false; !has; ) {
+    const [nic] = (await pod.agent.listInterfaces(deadline)).interfaces;
+    has = nic?.addresses.some(({ address }) => address === "10.1.0.55") ?? false;
+    if (!has) await deadline.race(sleep(100));
+  }
+  await t.notThrowsAsync(pod.equal());
+});
+
+test.serial("only root gets at the management socket", async (t) => {
+  const path = managementSocket(pod.directory);
+  t.is(statSync(path).mode & 0o777, 0o600);
+  const dial = `require("node:net").connect(${JSON.stringify(path)}).on("connect",()=>process.exit(0)).on("error",(e)=>{console.log(e.code);process.exit(3)})`;
+  const args = ["--reuid=65534", "--regid=65534", "--clear-groups", process.execPath, "-e", dial];
+  const { exitCode, stdout } = await run({ command: "setpriv", args, deadline: soon() });
+  t.deepEqual([exitCode, stdout.trim()], [3, "EACCES"]);
+});
