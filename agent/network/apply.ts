@@ -2,6 +2,7 @@ import type { Interface, Neighbor, Route, Rule } from "../../proto/gen/tapir/age
 import type { Deadline } from "../../sys/deadline.ts";
 import type { Link } from "../../sys/netlink/records.ts";
 import { applyInterfaces, clearInterfaces, isWanted } from "./interface.ts";
+import { readLinkNames } from "./link-names.ts";
 import { applyNeighbors } from "./neighbor.ts";
 import type { Network } from "./network.ts";
 import { applyRoutes } from "./route.ts";
@@ -29,10 +30,11 @@ export async function applyNetwork(
   const isStray = (link: Link): boolean => !interfaces.some((one) => isWanted(link, one));
   await clearInterfaces(network, isStray, deadline);
   await applyInterfaces(network, interfaces, linksBy, deadline);
+  const names = await readLinkNames(network, deadline);
   // A gateway may be reachable by its permanent entry only.
-  await applyNeighbors(network, neighbors, deadline);
+  await applyNeighbors(network, neighbors, deadline, names);
   // A rule of before may hide the way to a gateway of now; one of now must not be asked before its tables are filled.
-  await removeRules(network, rules, deadline);
-  await applyRoutes(network, routes, deadline);
-  await applyRules(network, rules, deadline);
+  const staying = await removeRules(network, rules, deadline);
+  await applyRoutes(network, routes, deadline, names);
+  await applyRules(network, rules, deadline, staying);
 }

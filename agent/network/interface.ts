@@ -7,6 +7,7 @@ import { type Address, IFF, type Link } from "../../sys/netlink/records.ts";
 import { waitForLink } from "../../sys/netlink/wait-link.ts";
 import { Code } from "../../sys/status.ts";
 import { addressPlan } from "./address-difference.ts";
+import { allOf } from "./all-of.ts";
 import { fromAddress, toInterface } from "./message.ts";
 import type { Network } from "./network.ts";
 import { renames } from "./rename.ts";
@@ -49,7 +50,7 @@ export async function applyInterfaces(
     await setLink(network.socket, link, { up: false }, deadline);
     await setLink(network.socket, link, { name: to }, deadline);
   }
-  for (const nic of nics) await applyLink(network, nic.link, nic.wanted, deadline);
+  await allOf(nics, ({ link, wanted: one }) => applyLink(network, link, one, deadline));
   const goal = nics.flatMap(({ link, wanted: { addresses } }) =>
     addresses.map((address) => fromAddress(address, link.index)),
   );
@@ -164,7 +165,7 @@ async function applyAddresses(
     for (const address of plan.remove) await removeAddress(network, address, deadline);
     plan = await compare();
   }
-  for (const address of plan.add) await replaceAddress(network.socket, address, deadline);
+  await allOf(plan.add, (address) => replaceAddress(network.socket, address, deadline));
 }
 
 /** An address that is gone meanwhile (with its primary, with its link going down) is what was wanted. */

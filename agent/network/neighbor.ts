@@ -6,7 +6,7 @@ import {
   listNeighbors as readNeighbors,
   replaceNeighbor,
 } from "../../sys/netlink/neighbor.ts";
-import { readLinkNames } from "./link-names.ts";
+import { type LinkNames, readLinkNames } from "./link-names.ts";
 import { fromNeighbor, toNeighbor } from "./message.ts";
 import { isUnicast, neighborDifference } from "./neighbor-difference.ts";
 import type { Network } from "./network.ts";
@@ -34,8 +34,9 @@ export async function applyNeighbors(
   network: Network,
   wanted: readonly Neighbor[],
   deadline: Deadline,
+  names?: LinkNames,
 ): Promise<void> {
-  await apply(network, wanted, true, deadline);
+  await apply(network, wanted, true, deadline, names);
 }
 
 async function apply(
@@ -43,8 +44,9 @@ async function apply(
   wanted: readonly Neighbor[],
   declarative: boolean,
   deadline: Deadline,
+  names?: LinkNames,
 ): Promise<void> {
-  const { indexOf } = await readLinkNames(network, deadline);
+  const { indexOf } = names ?? (await readLinkNames(network, deadline));
   const goal = wanted.map((neighbor) => fromNeighbor(neighbor, indexOf));
   const current = (await readNeighbors(network.socket, deadline)).filter(isUnicast);
   const { gone, added, changed } = neighborDifference(current, goal);

@@ -3,7 +3,8 @@ import type { Deadline } from "../../sys/deadline.ts";
 import { errnoOf } from "../../sys/error.ts";
 import { listAddresses } from "../../sys/netlink/address.ts";
 import { addRoute, deleteRoute, listRoutes as readRoutes } from "../../sys/netlink/route.ts";
-import { readLinkNames } from "./link-names.ts";
+import { allOf } from "./all-of.ts";
+import { type LinkNames, readLinkNames } from "./link-names.ts";
 import { fromRoute, toRoute } from "./message.ts";
 import type { Network } from "./network.ts";
 import { orphanedRoutes } from "./orphaned-route.ts";
@@ -23,8 +24,9 @@ export async function applyRoutes(
   network: Network,
   wanted: readonly Route[],
   deadline: Deadline,
+  names?: LinkNames,
 ): Promise<void> {
-  const { indexOf } = await readLinkNames(network, deadline);
+  const { indexOf } = names ?? (await readLinkNames(network, deadline));
   const goal = wanted.map((route) => fromRoute(route, indexOf));
   const current = await readRoutes(network.socket, deadline);
   const { remove, add } = routePlan(current, goal);
@@ -37,5 +39,5 @@ export async function applyRoutes(
       if (errnoOf(error) !== "ESRCH") throw error;
     }
   }
-  for (const route of add) await addRoute(network.socket, route, deadline);
+  await allOf(add, (route) => addRoute(network.socket, route, deadline));
 }

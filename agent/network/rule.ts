@@ -6,28 +6,35 @@ import { addRule, deleteRule, listRules } from "../../sys/netlink/rule.ts";
 import { fromRule } from "./message.ts";
 import type { Network } from "./network.ts";
 
-/** Takes away the rules that are not wanted, but for those that every kernel comes with: there is a way for packets. */
+/**
+ * Takes away the rules that are not wanted, but for those that every kernel comes with: there is a way for packets. Returns
+ * those that stay.
+ */
 export async function removeRules(
   network: Network,
   wanted: readonly RuleMessage[],
   deadline: Deadline,
-): Promise<void> {
+): Promise<Rule[]> {
   const kept = new Set([...wanted.map(fromRule), ...own(4), ...own(6)].map(textOf));
+  const staying: Rule[] = [];
   for (const rule of await listRules(network.socket, deadline)) {
-    if (!kept.has(textOf(rule))) await removeRule(network, rule, deadline);
+    if (kept.has(textOf(rule))) staying.push(rule);
+    else await removeRule(network, rule, deadline);
   }
+  return staying;
 }
 
 /**
  * Brings the policy rules to the wanted ones; of a family of which none is wanted, to those that its kernel came with. New
- * ones come before old ones go: there is a way for every packet in between.
+ * ones come before old ones go: there is a way for every packet in between. `known`: what there is, where that was read just now.
  */
 export async function applyRules(
   network: Network,
   wanted: readonly RuleMessage[],
   deadline: Deadline,
+  known?: readonly Rule[],
 ): Promise<void> {
-  const current = await listRules(network.socket, deadline);
+  const current = known ?? (await listRules(network.socket, deadline));
   const goal = ([4, 6] as const).flatMap((family) => {
     const ofFamily = wanted.map(fromRule).filter((rule) => rule.family === family);
     return ofFamily.length > 0 || !current.some((rule) => rule.family === family) ? ofFamily : own(family);
