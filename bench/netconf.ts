@@ -1,0 +1,101 @@
+import { table } from "../cli/table.ts";
+import type { Agent } from "../shim/agent-client.ts";
+import { deadlineIn } from "../sys/deadline.ts";
+import { closeAll } from "../sys/fdpass.ts";
+import { openTap } from "../sys/tap.ts";
+import { bootGuest } from "../test/harness/guest-vm.ts";
+import { makeNetns } from "../test/harness/netns.ts";
+import { median } from "./median.ts";
+import { measureInGuest } from "./netconf-vm.ts";
+import { SIZES, type Size, type Times, wantedOf } from "./netconf-work.ts";
+import { readRounds } from "./options.ts";
+import { writeResult } from "./results.ts";
+
+/**
+ * `npm run bench:netconf [-- --rounds N]`: what it takes to configure a guest, in the guest: the agent's work beside the same
+ * netlink calls alone, and the one RPC that brings it, from outside.
+ */
+const rounds = readRounds(9);
+const BOOT_MS = 180_000;
+const NICS = 8;
+const NOTHING = { interfaces: [], routes: [], rules: [], neighbors: [], linkTimeoutMilliseconds: 0 };
+
+const nameOf = ({ nics, routes }: Size): string => `${nics}_nics_${routes}_routes`;
+
+/** Milliseconds of one UpdateNetwork each, seen from the host. */
+async function measureCalls(): Promise<Map<string, number[]>> {
+  const mark = `tapir-netconf-${process.pid}`;
+  await using netns = await makeNetns(mark);
+  const nics = Array.from({ length: NICS }, (_, at) => ({
+    id: `net${at}`,
+    name: `eth${at}`,
+    mac: `02:00:00:00:41:0${at}`,
+    tapFds: openTap({ netns: netns.path, name: `tap${at}`, queues: 1 }),
+    vhostFds: [],
+  }));
+  await using guest = await bootGuest("tapir-netconf-", nics, NICS + 1);
+  for (const { tapFds } of nics) closeAll(tapFds);
+  const times = new Map<string, number[]>();
+  for (const size of SIZES)
+    times.set(nameOf(size), await callsOf(guest.agent, nics.slice(0, size.nics), size));
+  return times;
+}
+
+async function callsOf(
+  agent: Agent,
+  nics: readonly { readonly name: string; readonly mac: string }[],
+  size: Size,
+): Promise<number[]> {
+  const { interfaces, routes, rules, neighbors } = wantedOf(nics, size);
+  const request = {
+    ...{ interfaces: [...interfaces], routes: [...routes], rules: [...rules], neighbors: [...neighbors] },
+    linkTimeoutMilliseconds: 10_000,
+  };
+  const found: number[] = [];
+  for (let round = -1; round < rounds; round += 1) {
+    const deadline = deadlineIn(60_000, "configure the guest");
+    await agent.updateNetwork(NOTHING, deadline);
+    const start = performance.now();
+    await agent.updateNetwork(request, deadline);
+    if (round >= 0) found.push(performance.now() - start);
+  }
+  return found;
+}
+
+async function bench(): Promise<void> {
+  const inGuest = await measureInGuest(deadlineIn(BOOT_MS, "measure in the guest"));
+  const calls = await measureCalls();
+  const rows = inGuest.map(({ size, agentMs, bareMs }: Times) => {
+    const [agent, bare, call] = [median(agentMs), median(bareMs), median(calls.get(nameOf(size)) ?? [])];
+    return { name: nameOf(size), size, agent, bare, call, ratio: agent / bare };
+  });
+  const cells = rows.map(({ size, agent, bare, call, ratio }) => [
+    ...[size.nics, size.routes].map((count) => String(count).padStart(6)),
+    ...[bare, agent, call].map((ms) => ms.toFixed(1).padStart(9)),
+    ratio.toFixed(2).padStart(7),
+  ]);
+  const heads = ["  NICS", "ROUTES", " BARE ms", " AGENT ms", "  RPC ms", "x BARE"];
+  process.stdout.write(`\n${table(heads, cells)}`);
+  const largest = rows.find(({ size }) => size.routes === 100);
+  const ratio = largest?.ratio ?? Number.NaN;
+  const path = writeResult("netconf", {
+    failures: 0,
+    ratios: {
+      netconf_over_netlink: ratio,
+      ...Object.fromEntries(rows.map((row) => [`netconf_over_netlink_${row.name}`, row.ratio])),
+    },
+    table: Object.fromEntries(
+      rows.map(({ name, agent, bare, call }) => [name, { agent_ms: agent, bare_ms: bare, rpc_ms: call }]),
+    ),
+    runs: Object.fromEntries(
+      inGuest.flatMap(({ size, agentMs, bareMs }) => [
+        [`${nameOf(size)} agent`, agentMs],
+        [`${nameOf(size)} bare`, bareMs],
+        [`${nameOf(size)} rpc`, calls.get(nameOf(size)) ?? []],
+      ]),
+    ),
+  });
+  process.stdout.write(`\nnetconf_over_netlink ${ratio.toFixed(2)} (100 routes)\nwritten to ${path}\n`);
+}
+
+await bench();
