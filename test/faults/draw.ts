@@ -23,7 +23,7 @@ const titleOf = ({ operation, step }: CellResult): string => `${operation} · ${
 /** Steps downwards, faults to the right: "■" green, "×" not, "·" not run; below, what was wrong. */
 export function drawText(results: readonly CellResult[]): string {
   const { faults, rows } = rowsOf(results);
-  const width = Math.max(...rows.map(({ title }) => title.length));
+  const width = Math.max(0, ...rows.map(({ title }) => title.length));
   const legend = faults.map((fault, index) => `${letter(index)} = ${fault}`).join("   ");
   const head = `${" ".repeat(width)}  ${faults.map((_, index) => letter(index)).join(" ")}`;
   const lines = rows.map(({ title, cells }) => `${title.padEnd(width)}  ${cells.map(mark).join(" ")}`);
