@@ -45,6 +45,17 @@ test("what the configured model needs is made, and is there", async (t) => {
   );
 });
 
+test("limits need a token bucket; macvtap one that frames are redirected through", async (t) => {
+  const limits = "rx_rate_limiter_max_rate = 1000000\n";
+  const { stdout } = await check(`[network]\n${limits}`);
+  t.regex(stdout, /^ {2}ok {7}token bucket$/m);
+  t.notRegex(stdout, /ifb/);
+  const macvtap = await check(`[network]\ninternetworking_model = "macvtap"\n${limits}`);
+  t.is(macvtap.code, 0, macvtap.stdout);
+  for (const name of ["macvtap", "token bucket", "ifb", "ingress qdisc", "u32 filter with mirred"])
+    t.regex(macvtap.stdout, new RegExp(`^  ok       ${name}$`, "m"));
+});
+
 test("a model without NICs needs nothing", async (t) => {
   const { code, stdout } = await check('[network]\ninternetworking_model = "none"\n');
   t.is(code, 0);

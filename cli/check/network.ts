@@ -10,7 +10,8 @@ export async function checkNetwork(options: { readonly json?: boolean }): Promis
   const { network, hypervisor } = loadConfiguration().configuration;
   const model = network.internetworkingModel;
   const { defaultVcpus: vcpus, disableVhostNet } = hypervisor.qemu;
-  const requirements = requirementsOf({ model, vcpus, vhostNet: !disableVhostNet });
+  const limits = { rx: network.rxRateLimiterMaxRate, tx: network.txRateLimiterMaxRate };
+  const requirements = requirementsOf({ model, vcpus, vhostNet: !disableVhostNet, limits });
   const findings = await checkRequirements(requirements, deadlineIn(CHECK_MS, "check the network"));
   process.stdout.write(options.json === true ? jsonOf(model, findings) : textOf(model, findings));
   if (findings.some(isMissing)) process.exitCode = 1;

@@ -5,6 +5,7 @@ import { replaceAddress } from "../../sys/netlink/address.ts";
 import { createLink, type LinkKind } from "../../sys/netlink/create-link.ts";
 import { findLink, type LinkReference } from "../../sys/netlink/link.ts";
 import { IFA_F, RT_SCOPE } from "../../sys/netlink/records.ts";
+import { setShaper } from "../../sys/netlink/shaper.ts";
 import type { RouteSocket } from "../../sys/netlink/socket.ts";
 import { addIngress, addRedirect, deleteIngress, listIngressFilters } from "../../sys/netlink/traffic.ts";
 import { Code } from "../../sys/status.ts";
@@ -75,6 +76,17 @@ export async function tryIpv6({ socket }: Scratch, deadline: Deadline): Promise<
 export async function tryMacvtap({ socket }: Scratch, deadline: Deadline): Promise<void> {
   const [link] = await tryVeth(socket, deadline);
   await tryLink(socket, { kind: "macvtap", mode: "passthru" }, deadline, link);
+}
+
+/** A token bucket at the root of a veth. */
+export async function tryShaper({ socket }: Scratch, deadline: Deadline): Promise<void> {
+  const [link] = await tryVeth(socket, deadline);
+  await setShaper(socket, link, { bytesPerSecond: 1_000_000, burst: 10_000, limit: 100_000 }, deadline);
+}
+
+/** A link for frames that have to wait. */
+export async function tryDetour({ socket }: Scratch, deadline: Deadline): Promise<void> {
+  await tryLink(socket, { kind: "ifb" }, deadline);
 }
 
 export async function tryVhostNet(): Promise<void> {

@@ -1,6 +1,17 @@
 import { modelNamed } from "../model.ts";
 import { queuesFor } from "../nic-plan.ts";
-import { tryIngress, tryIpv6, tryMacvtap, tryRedirect, tryTap, tryVeth, tryVhostNet } from "./attempts.ts";
+import type { RateLimits } from "../rate-limit.ts";
+import {
+  tryDetour,
+  tryIngress,
+  tryIpv6,
+  tryMacvtap,
+  tryRedirect,
+  tryShaper,
+  tryTap,
+  tryVeth,
+  tryVhostNet,
+} from "./attempts.ts";
 import type { Requirement } from "./requirement.ts";
 
 const module = (name: string): string => `load the kernel module: modprobe ${name}`;
@@ -33,21 +44,23 @@ const tap = (queues: number): Requirement => ({
   attempt: (scratch) => tryTap(scratch, queues),
 });
 
+const redirects: readonly Requirement[] = [
+  {
+    name: "ingress qdisc",
+    purpose: "where the redirect between link and tap is",
+    wayOut: `${module("sch_ingress")} (CONFIG_NET_SCH_INGRESS), or use internetworking_model "macvtap"`,
+    attempt: tryIngress,
+  },
+  {
+    name: "u32 filter with mirred",
+    purpose: "the redirect between link and tap",
+    wayOut: `${module("cls_u32 act_mirred")} (CONFIG_NET_CLS_U32, CONFIG_NET_ACT_MIRRED), or use internetworking_model "macvtap"`,
+    attempt: tryRedirect,
+  },
+];
+
 const ofModel: Readonly<Record<string, readonly Requirement[]>> = {
-  tcfilter: [
-    {
-      name: "ingress qdisc",
-      purpose: "where the redirect between link and tap is",
-      wayOut: `${module("sch_ingress")} (CONFIG_NET_SCH_INGRESS), or use internetworking_model "macvtap"`,
-      attempt: tryIngress,
-    },
-    {
-      name: "u32 filter with mirred",
-      purpose: "the redirect between link and tap",
-      wayOut: `${module("cls_u32 act_mirred")} (CONFIG_NET_CLS_U32, CONFIG_NET_ACT_MIRRED), or use internetworking_model "macvtap"`,
-      attempt: tryRedirect,
-    },
-  ],
+  tcfilter: redirects,
   macvtap: [
     {
       name: "macvtap",
@@ -58,16 +71,37 @@ const ofModel: Readonly<Record<string, readonly Requirement[]>> = {
   ],
 };
 
+const shaper: Requirement = {
+  name: "token bucket",
+  purpose: "rate limits of NICs",
+  wayOut: `${module("sch_tbf")} (CONFIG_NET_SCH_TBF), or set no limits`,
+  attempt: tryShaper,
+};
+const detour: Requirement = {
+  name: "ifb",
+  purpose: "where frames to the guest wait for their turn",
+  wayOut: `${module("ifb")}, or limit with internetworking_model "tcfilter", which needs none`,
+  attempt: tryDetour,
+};
+
+/** A macvtap has no queue towards its reader: frames are redirected through one. */
+function forLimits(model: string, { rx, tx }: RateLimits): readonly Requirement[] {
+  if (rx + tx === 0) return [];
+  return rx > 0 && model === "macvtap" ? [shaper, detour, ...redirects] : [shaper];
+}
+
 /** What pods of a node need of its kernel. */
 export function requirementsOf(node: {
   readonly model: string;
   readonly vcpus: number;
   readonly vhostNet: boolean;
+  readonly limits: RateLimits;
 }): Requirement[] {
   const { serves } = modelNamed(node.model);
   if (serves.length === 0) return [];
   const queues = queuesFor(node.vcpus);
   const taps = node.model === "macvtap" ? [] : [tap(1), ...(queues > 1 ? [tap(queues)] : [])];
   const model = ofModel[node.model] ?? [];
-  return [veth, ...taps, ...model, ipv6, ...(node.vhostNet ? [vhostNet] : [])];
+  const limits = forLimits(node.model, node.limits);
+  return [veth, ...taps, ...model, ...limits, ipv6, ...(node.vhostNet ? [vhostNet] : [])];
 }
