@@ -1,0 +1,47 @@
+import { readdirSync, readFileSync, statfsSync } from "node:fs";
+import { listCgroups } from "../../sys/inventory/cgroups.ts";
+import { readMounts } from "../../sys/inventory/mountinfo.ts";
+import { listProcesses } from "../../sys/inventory/processes.ts";
+import type { TestNode } from "../harness/node.ts";
+import { BUILT } from "../harness/project.ts";
+
+/** What a node has when no pod is there. */
+export interface Sample {
+  readonly processes: number;
+  readonly "threads of containerd": number;
+  readonly "descriptors of containerd": number;
+  readonly "RSS of containerd, KiB": number;
+  readonly mounts: number;
+  readonly cgroups: number;
+  readonly "network namespaces": number;
+  readonly "tmpfs of templates, KiB": number;
+  /** Of the whole machine: others are in it. */
+  readonly "kernel memory that cannot be reclaimed, KiB": number;
+}
+
+export function takeSample({ mark, containerd }: TestNode): Sample {
+  const { pid } = containerd.identity();
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return {
+    processes: listProcesses(mark).pids.length,
+    "threads of containerd": numberIn(status, /^Threads:\s+(\d+)/m),
+    "descriptors of containerd": readdirSync(`/proc/${pid}/fd`).length,
+    "RSS of containerd, KiB": numberIn(status, /^VmRSS:\s+(\d+)/m),
+    mounts: readMounts().filter(({ target }) => target.includes(mark)).length,
+    cgroups: Object.keys(listCgroups(mark)).length,
+    "network namespaces": readMounts().filter(({ type, target }) => type === "nsfs" && target.includes(mark))
+      .length,
+    "tmpfs of templates, KiB": usedKib(BUILT.factory),
+    "kernel memory that cannot be reclaimed, KiB": numberIn(
+      readFileSync("/proc/meminfo", "utf8"),
+      /^SUnreclaim:\s+(\d+)/m,
+    ),
+  };
+}
+
+const numberIn = (text: string, pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0);
+
+function usedKib(path: string): number {
+  const { blocks, bfree, bsize } = statfsSync(path);
+  return ((blocks - bfree) * bsize) / 1024;
+}
