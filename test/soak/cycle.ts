@@ -15,7 +15,7 @@ export async function lifeOfPod(node: TestNode, work: Workloads, name: string): 
   await ip("link", "add", "eth1", "type", "veth", "peer", "name", "eth2");
   for (const container of CONTAINERS) {
     const id = await pod.start(container, { command: ["sleep", "1000"] }, deadline);
-    const { exitCode, stderr } = await work.execSync(id, ["true"], deadline);
+    const { exitCode, stderr } = await work.execSync(id, ["sh", "-c", "exit 0"], deadline);
     if (exitCode !== 0) throw new Error(`exec in ${container} of ${name}: ${exitCode} ${stderr}`);
   }
   await ip("link", "del", "eth1");
