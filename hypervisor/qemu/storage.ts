@@ -40,6 +40,8 @@ async function attachShare(
 ): Promise<VmShare> {
   if (!sharedMemory) throw privateMemory(vm, share);
   const { id, tag } = share;
+  // QEMU may have plugged it after an earlier try had given up.
+  await shares.detach(id, deadline);
   const server = await startVirtiofsd(share, { directory, cgroups }, ledger);
   try {
     await shares.attach({ id, tag, socketFd: server.socketFd }, deadline);

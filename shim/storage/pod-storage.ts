@@ -6,6 +6,7 @@ import type { WorkloadStorage } from "../sandbox/workload-storage.ts";
 import { prepareContainer } from "./container-storage.ts";
 import { createDisks } from "./disks.ts";
 import { openPodShare, type PodShare, type PodShareRequest } from "./pod-share.ts";
+import { openShareFolder, type ShareFolder } from "./share-folder.ts";
 
 /** What the containers of one pod see of the host. */
 export interface PodStorage extends WorkloadStorage {
@@ -18,7 +19,7 @@ export interface PodStorage extends WorkloadStorage {
   close(): Promise<void>;
 }
 
-export interface PodStorageRequest extends Omit<PodShareRequest, "storage"> {
+export interface PodStorageRequest extends Omit<PodShareRequest, "storage" | "folder"> {
   readonly vm: Vm;
   /** Milliseconds for the share to be there. */
   readonly shareMs: number;
@@ -29,6 +30,7 @@ export function createPodStorage(request: PodStorageRequest): PodStorage {
   const disks = createDisks(vm.storage);
   const busy = new Set<Promise<unknown>>();
   const lost = Promise.withResolvers<string>();
+  let folder: ShareFolder | undefined;
   let opening: Promise<PodShare> | undefined;
   let closed = false;
   let vmIsGone = false;
@@ -47,12 +49,19 @@ export function createPodStorage(request: PodStorageRequest): PodStorage {
   };
   // For the first container: a guest that is plugged something in works for as long as it needed to become the pod's.
   const share = (): Promise<PodShare> => {
-    opening ??= during(open());
-    return opening;
+    if (opening !== undefined) return opening;
+    const mine = during(open());
+    opening = mine;
+    // The next container tries again: virtiofsd may be installed, or a port free, by then.
+    mine.catch(() => {
+      opening = undefined;
+    });
+    return mine;
   };
   const open = async (): Promise<PodShare> => {
+    folder ??= await openShareFolder(ledger);
     const opened = await openPodShare(
-      { ...request, storage: vm.storage, containers, ledger },
+      { ...request, storage: vm.storage, containers, folder },
       deadlineIn(shareMs, "share folders with the guest"),
     );
     void opened.server.ended.then((reason) => {

@@ -50,7 +50,7 @@ export async function openShareFolder(ledger: Ledger): Promise<ShareFolder> {
   const points = join(ledger.directory, "points");
   const directory = join(ledger.directory, "shared");
   await ledger.acquire("storage.share", { kind: "mount", target: directory }, async () => {
-    for (const path of [points, directory]) mkdirSync(path, { mode: 0o755 });
+    for (const path of [points, directory]) mkdirSync(path, { mode: 0o755, recursive: true });
     await withClone({ source: points, recursive: false }, (tree) => {
       setAttributes(tree, { set: ["readOnly", ...CONFINED], propagation: "shared", recursive: false });
       moveTree(tree, directory);
