@@ -30,6 +30,49 @@ function hasControllers(root: string): boolean {
   return readFileSync(join(root, "cgroup.controllers"), "utf8").trim() !== "";
 }
 
+/** Whether memory is counted in this cgroup, of either version. */
+export function countsMemory(folder: string): boolean {
+  return existsSync(join(folder, "memory.stat"));
+}
+
+/** Where this process is in the hierarchy of `folder`, which counts memory; undefined when nothing shows it. */
+export function ownMemoryCgroup(
+  folder: string,
+  hierarchies: readonly CgroupHierarchy[] = cgroupHierarchies(),
+  membership = readFileSync("/proc/self/cgroup", "utf8"),
+): string | undefined {
+  const root = hierarchies.find((one) => folder.startsWith(`${one.root}/`))?.root;
+  const lines = membership
+    .trim()
+    .split("\n")
+    .map((line) => /^(\d+):([^:]*):(.*)$/.exec(line));
+  const own =
+    lines.find((line) => line?.[2]?.split(",").includes("memory")) ?? lines.find((line) => line?.[1] === "0");
+  return root === undefined || own?.[3] === undefined ? undefined : join(root, own[3]);
+}
+
+/**
+ * Has version 2 count below `folder` whatever it counts there itself. Who has processes of its own in it (EBUSY) keeps what
+ * it has: nothing can be done about that.
+ */
+export function passControllers(folder: string): void {
+  if (!existsSync(join(folder, "cgroup.subtree_control"))) return;
+  const words = (name: string): string[] =>
+    readFileSync(join(folder, name), "utf8").split(/\s+/).filter(Boolean);
+  const passed = words("cgroup.subtree_control");
+  for (const name of words("cgroup.controllers").filter((one) => !passed.includes(one))) {
+    try {
+      writeFileSync(join(folder, "cgroup.subtree_control"), `+${name}`);
+    } catch (error) {
+      // cpu refuses while real-time processes are elsewhere; the others are passed on all the same.
+      const errno = errnoOf(error);
+      if (errno !== "EBUSY" && errno !== "EINVAL" && errno !== "EOPNOTSUPP") {
+        throw wrapError(error, { operation: "pass controllers of", object: `cgroup ${folder}` });
+      }
+    }
+  }
+}
+
 /** The folders between the root of a hierarchy and `path` in it, the outermost first. */
 export function cgroupFolders({ root }: CgroupHierarchy, path: string): string[] {
   const names = path.split("/").filter((name) => name !== "");

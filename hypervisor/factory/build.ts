@@ -75,6 +75,8 @@ async function buildIn(
     ...plan,
     name: "template",
     directory,
+    // It is the node's, not that of the pod that happens to need it first.
+    cgroups: [],
     nics: placeholder === undefined ? [] : [placeholder.nic],
   };
   const vm = await createQemu().start(spec, ledger, deadline, { memory: { fd: memory.fd, shared: true } });

@@ -7,6 +7,7 @@ import { copyData, createMemoryFile } from "../../sys/memory-file.ts";
 import type { RestoredGuest, VmNic, VmPlan } from "../hypervisor.ts";
 import { createQemu, type QemuOptions } from "../qemu/qemu.ts";
 import type { QemuVm } from "../qemu/vm.ts";
+import { countMemoryIn } from "./count-memory.ts";
 import { WARM_MAC } from "./key.ts";
 import { loadState } from "./migrate.ts";
 import { openPlaceholder } from "./placeholder.ts";
@@ -49,6 +50,7 @@ export async function restoreVm(
 ): Promise<RestoredVm> {
   const { plan, template, measure, outlives = false } = request;
   await failpoint("factory.restore");
+  if (request.memory === "copy") await countMemoryIn(plan.cgroups ?? [], ledger);
   using memory = startMemory(request);
   // The NIC that the template has on its command line is the first one plugged in here.
   const rootPorts = plan.rootPorts + (plan.firstNic === undefined ? 0 : 1);

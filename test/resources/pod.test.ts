@@ -1,8 +1,15 @@
 // Requires root, containerd, CNI plugins, /dev/net/tun, qemu-system-x86_64, and crictl, guest image and shim below build/.
 // What containers may use: the VM grows for it, the guest keeps them to it.
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import test from "ava";
+import { cgroupFolders, cgroupHierarchies } from "../../sys/cgroup.ts";
+import { deadlineIn } from "../../sys/deadline.ts";
+import { mount, unmount } from "../../sys/mount.ts";
 import { useNode } from "../harness/fixture.ts";
 import { crictlOk, FOREVER, startPod, type TestPod } from "./containers.ts";
+import { numbersIn } from "./fields.ts";
 
 const MIB = 1024 * 1024;
 const node = useNode(test);
@@ -59,3 +66,106 @@ test.serial("when the container is gone its CPUs and memory are given back", asy
   t.log(`given back after ${(performance.now() - start).toFixed(0)} ms`);
   t.is(await memoryTotalMiB(), startMiB);
 });
+
+test.serial(
+  "a container that eats its limit is OOMKilled; the pod and its other containers live",
+  async (t) => {
+    const resources = { memory_limit_in_bytes: 64 * MIB };
+    const eater = await pod.create("eater", {
+      script:
+        "busybox dd if=/dev/zero of=/dev/null bs=200M count=1; exec busybox dd if=/dev/zero of=/dev/null bs=200M count=1",
+      resources,
+    });
+    await crictlOk(node(), ["start", eater]);
+    await t.notThrowsAsync(ended(eater));
+    // containerd says so when it was told of a TaskOOM.
+    t.deepEqual(await pod.inspect(eater), { state: "CONTAINER_EXITED", reason: "OOMKilled", exitCode: 137 });
+    await pod.remove(eater);
+    t.is(await pod.exec(observer, "echo here"), "here");
+    t.is(
+      (await node().crictl.inspectp(pod.id, deadlineIn(10_000, "inspect the pod"))).state,
+      "SANDBOX_READY",
+    );
+  },
+);
+
+/** Resolves when a container has ended: it waits for that, nothing tells crictl. */
+async function ended(container: string): Promise<void> {
+  const limit = deadlineIn(30_000, `see the end of ${container}`);
+  while ((await pod.inspect(container)).state !== "CONTAINER_EXITED") {
+    limit.signal.throwIfAborted();
+    await setTimeout(200);
+  }
+}
+
+test.serial("an emptyDir in memory is as large as it is told to be: then there is no space", async (t) => {
+  const volume = join(node().directory, "kubernetes.io~empty-dir/scratch");
+  mkdirSync(volume, { recursive: true });
+  mount({ source: "tmpfs", target: volume, type: "tmpfs", flags: 0, data: "size=2m" });
+  t.teardown(() => unmount(volume));
+  const writer = await pod.run("writer", {
+    script: FOREVER,
+    mounts: [{ container_path: "/scratch", host_path: volume }],
+  });
+  const said = await pod.exec(
+    writer,
+    "busybox dd if=/dev/zero of=/scratch/f bs=64k count=100 2>&1; busybox stat -c %s /scratch/f; busybox df -k /dev/shm | busybox tail -1",
+  );
+  t.regex(said, /No space left on device/);
+  t.regex(said, new RegExp(`^${2 * MIB}$`, "m"));
+  t.regex(said, /65536 .* \/dev\/shm$/);
+  await pod.remove(writer);
+});
+
+test.serial("counters: what runc tells of a container and a pod, Tapir tells as well", async (t) => {
+  const peer = await startPod(node(), "peer", "runc");
+  const script = `busybox dd if=/bin/busybox of=/tmp/f 2>/dev/null; ${FOREVER}`;
+  const resources = { memory_limit_in_bytes: 64 * MIB, cpu_period: 100_000, cpu_quota: 50_000 };
+  const read = async (one: TestPod) => {
+    const container = await one.run("counted", { script, resources });
+    await one.exec(container, "busybox dd if=/dev/zero of=/dev/null bs=1k count=1000 2>/dev/null");
+    const ofContainer = await crictlOk(node(), ["stats", "--output", "json", container]);
+    const ofPod = await crictlOk(node(), ["statsp", "--output", "json", "--id", one.id]);
+    const metrics = await metricsOf(container);
+    return { stats: JSON.parse(ofContainer), statsp: JSON.parse(ofPod), metrics: JSON.parse(metrics) };
+  };
+  const [runc, tapir] = [await read(peer), await read(pod)];
+  for (const kind of ["stats", "statsp", "metrics"] as const) {
+    const told = numbersIn(tapir[kind]);
+    const missing = [...numbersIn(runc[kind])].filter((path) => !told.has(path));
+    t.log(kind, missing);
+    t.log(JSON.stringify(runc[kind]));
+    t.log(JSON.stringify(tapir[kind]));
+  }
+});
+
+async function metricsOf(container: string): Promise<string> {
+  const args = ["--address", node().containerd.socket, "--namespace", "k8s.io"];
+  const { stdout } = await node().run(
+    "ctr",
+    [...args, "task", "metrics", "--format", "json", container],
+    deadlineIn(20_000, "read metrics"),
+  );
+  return stdout;
+}
+
+test.serial(
+  "the pod's cgroup on the node holds QEMU and the server of its files, in every hierarchy",
+  async (t) => {
+    const { pid } = await node().crictl.inspectp(pod.id, deadlineIn(10_000, "inspect the pod"));
+    for (const hierarchy of cgroupHierarchies()) {
+      const folder = cgroupFolders(hierarchy, `/${node().mark}/${pod.id}`).at(-1) ?? "";
+      const programs = readFileSync(join(folder, "cgroup.procs"), "utf8")
+        .split("\n")
+        .filter(Boolean)
+        .map((one) => readFileSync(`/proc/${one}/comm`, "utf8").trim());
+      t.log(folder, programs, pid);
+      if (folder.includes("/memory/"))
+        t.log(
+          readFileSync(join(folder, "memory.usage_in_bytes"), "utf8"),
+          readFileSync(join(folder, "memory.stat"), "utf8"),
+          readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"),
+        );
+    }
+  },
+);
