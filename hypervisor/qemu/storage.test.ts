@@ -51,6 +51,8 @@ interface Setup {
   readonly fake: FakeQmp;
   /** Commands that QEMU refuses. */
   readonly refuse: Set<string>;
+  /** Commands whose next answer does not come. */
+  readonly silent: Set<string>;
   held(): string[];
   names(): string[];
 }
@@ -68,11 +70,16 @@ async function setUp(t: ExecutionContext, sharedMemory = true): Promise<Setup> {
     device_del: new Set(),
   };
   const refuse = new Set<string>();
-  const fake = fakeQmp((command, self) =>
+  const silent = new Set<string>();
+  const fake = fakeQmp((command, self) => {
+    // It does what it is told all the same.
+    const reply = replyTo(command, self);
+    return silent.delete(command.execute) ? undefined : reply;
+  });
+  const replyTo: NonNullable<Parameters<typeof fakeQmp>[0]> = (command, self) =>
     refuse.has(command.execute)
       ? { error: ["GenericError", "Failed to read msg header"] }
-      : answer(command, self, books),
-  );
+      : answer(command, self, books);
   const qmp = await connectQmp(fake.transport, async () => "QEMU was killed", soon());
   t.teardown(async () => {
     fake.hangUp();
@@ -89,7 +96,7 @@ async function setUp(t: ExecutionContext, sharedMemory = true): Promise<Setup> {
       sharedMemory,
       cgroups: undefined,
     }),
-    ...{ ledger, fake, refuse, file: join(place, "disk") },
+    ...{ ledger, fake, refuse, silent, file: join(place, "disk") },
     share: { id: "shared", tag: "tag", directory: join(place, "folder"), server: "", cache: "auto" },
     held: () => Object.values(books).flatMap((names) => [...names]),
     names: () => fake.commands.map(({ execute }) => execute),
@@ -120,6 +127,17 @@ for (const command of ["getfd", "chardev-add", "device_add"]) {
     await (await storage.attachShare(share, ledger, soon())).detach(soon());
   });
 }
+
+test("a share that QEMU plugs after nobody waited any more is taken out before the next try", async (t) => {
+  const { storage, share, ledger, silent, names, held } = await setUp(t);
+  silent.add("device_add");
+  const error = await t.throwsAsync(storage.attachShare(share, ledger, deadlineIn(1_000, "plug")));
+  t.is(codeOf(error), Code.DEADLINE_EXCEEDED);
+  const again = await storage.attachShare(share, ledger, soon());
+  t.true(names().indexOf("device_del") < names().lastIndexOf("device_add"));
+  await again.detach(soon());
+  t.deepEqual(held(), []);
+});
 
 test("a server that gives up says why, not QEMU", async (t) => {
   const { storage, share, ledger, refuse } = await setUp(t);

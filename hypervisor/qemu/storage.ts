@@ -1,6 +1,6 @@
 import { closeSync } from "node:fs";
 import type { Deadline } from "../../sys/deadline.ts";
-import { TapirError, wrapError } from "../../sys/error.ts";
+import { codeOf, TapirError, wrapError } from "../../sys/error.ts";
 import type { Ledger } from "../../sys/ledger.ts";
 import { Code } from "../../sys/status.ts";
 import type { ShareSpec, VmShare, VmStorage } from "../storage.ts";
@@ -24,8 +24,20 @@ const SERVER_END_MS = 500;
 export function createStorage(context: StorageContext): VmStorage {
   const shares = createHotplug(context, shareKind);
   const disks = createHotplug(context, createDiskKind());
+  /** Shares that could not be plugged: QEMU may have done it after all, once nobody waited any more. */
+  const doubtful = new Set<string>();
   return {
-    attachShare: (share, ledger, deadline) => attachShare(context, shares, share, ledger, deadline),
+    async attachShare(share, ledger, deadline) {
+      const { id } = share;
+      if (doubtful.has(id)) await shares.detach(id, deadline);
+      doubtful.delete(id);
+      try {
+        return await attachShare(context, shares, share, ledger, deadline);
+      } catch (error) {
+        if (codeOf(error) !== Code.ALREADY_EXISTS) doubtful.add(id);
+        throw error;
+      }
+    },
     attachDisk: disks.attach,
     detachDisk: disks.detach,
   };
@@ -40,8 +52,6 @@ async function attachShare(
 ): Promise<VmShare> {
   if (!sharedMemory) throw privateMemory(vm, share);
   const { id, tag } = share;
-  // QEMU may have plugged it after an earlier try had given up.
-  await shares.detach(id, deadline);
   const server = await startVirtiofsd(share, { directory, cgroups }, ledger);
   try {
     await shares.attach({ id, tag, socketFd: server.socketFd }, deadline);

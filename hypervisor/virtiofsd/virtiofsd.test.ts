@@ -36,7 +36,7 @@ function makePlace(t: { teardown(work: () => void): void }): Place {
     id: "shared",
     tag: "shared",
     directory: join(directory, "shared"),
-    server: "",
+    server: process.env.TAPIR_TEST_VIRTIOFSD ?? "",
     cache: "auto",
   } as const;
   return { share, ledger: openLedger(join(directory, "state")), directory };

@@ -50,10 +50,10 @@ test("a share that cannot be had fails its container, and the next container tri
   const prepare = () => t.throwsAsync(pod.prepare(request, soon()));
 
   // Two that come at once are one try.
-  t.deepEqual((await Promise.all([prepare(), prepare()])).map((error) => error?.message), [
-    "no virtiofsd",
-    "no virtiofsd",
-  ]);
+  t.deepEqual(
+    (await Promise.all([prepare(), prepare()])).map((error) => error?.message),
+    ["no virtiofsd", "no virtiofsd"],
+  );
   t.deepEqual(events, ["attach"]);
   t.is((await prepare())?.message, "no virtiofsd");
   t.is((await prepare())?.message, "the guest is busy");

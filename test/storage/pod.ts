@@ -80,7 +80,7 @@ export async function bootStoragePod(mark: string): Promise<StoragePod> {
   const { vm, agent, ledger } = guest;
   const { containers } = agent;
   const storage = createPodStorage({
-    ...{ vm, containers, ledger, server: "", cache: "auto" },
+    ...{ vm, containers, ledger, server: process.env.TAPIR_TEST_VIRTIOFSD ?? "", cache: "auto" },
     shareMs: 30_000,
   });
   let last = 0;
