@@ -55,6 +55,7 @@ async function attachShare(
   const server = await startVirtiofsd(share, { directory, cgroups }, ledger);
   try {
     await shares.attach({ id, tag, socketFd: server.socketFd }, deadline);
+    await server.joinAll();
   } catch (error) {
     throw await explained(error, server, share);
   } finally {

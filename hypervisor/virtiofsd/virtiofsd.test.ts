@@ -2,6 +2,7 @@
 import {
   chmodSync,
   closeSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -12,11 +13,13 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { cgroupHierarchies, fillCpuset } from "../../sys/cgroup.ts";
 import { deadlineIn } from "../../sys/deadline.ts";
 import { codeOf } from "../../sys/error.ts";
 import { type Ledger, openLedger, readLedger, replayLedger } from "../../sys/ledger.ts";
 import { findByToken, killProcess } from "../../sys/process.ts";
 import { Code } from "../../sys/status.ts";
+import { undoCgroup } from "../../sys/undo/cgroup.ts";
 import type { ShareSpec } from "../storage.ts";
 import { virtiofsdArguments } from "./arguments.ts";
 import { findVirtiofsd, flavourOf } from "./find.ts";
@@ -68,6 +71,32 @@ test("the server runs confined: few capabilities, no new privileges, nothing of 
   t.is(await server.ended.then((text) => text.slice(0, 9)), "virtiofsd");
   t.deepEqual(processesOf(ledger), []);
   await ledger.unwind();
+});
+
+test("the server and what it forked are in the cgroups that it was given", async (t) => {
+  const { share, ledger } = makePlace(t);
+  const folders = cgroupHierarchies().map(({ root }) => join(root, `tapir-virtiofsd-${process.pid}`));
+  for (const folder of folders) {
+    mkdirSync(folder);
+    if (existsSync(join(folder, "cpuset.mems"))) fillCpuset(folder);
+  }
+  const server = await startVirtiofsd(share, { directory: ledger.directory, cgroups: folders }, ledger);
+  const forked = (): number => findByToken(tokenIn(ledger)).length;
+  // The one in C forks, once it has its namespaces.
+  const { flavour } = findVirtiofsd(share.server);
+  const soon = deadlineIn(5000, "test");
+  while (flavour === "c" && forked() < 2 && soon.remainingMs() > 0) await new Promise(setImmediate);
+  await server.joinAll();
+  const wanted = findByToken(tokenIn(ledger)).map(({ pid }) => String(pid));
+  for (const folder of folders) {
+    t.deepEqual(
+      readFileSync(join(folder, "cgroup.procs"), "utf8").trim().split("\n").toSorted(),
+      wanted.toSorted(),
+    );
+  }
+  closeSync(server.socketFd);
+  await ledger.unwind();
+  for (const path of folders) await undoCgroup({ kind: "cgroup", path }, deadlineIn(5000, "test"));
 });
 
 test("a hang-up ends the server", async (t) => {

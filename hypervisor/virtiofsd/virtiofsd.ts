@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { closeSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { joinCgroups } from "../../sys/cgroup.ts";
 import { wrapError } from "../../sys/error.ts";
 import { listeningPair } from "../../sys/fdpass.ts";
 import type { Ledger } from "../../sys/ledger.ts";
+import { searchByToken } from "../../sys/process.ts";
 import { launch, type ProcessExit } from "../qemu/launch.ts";
 import type { ShareSpec } from "../storage.ts";
 import { CAPABILITIES, virtiofsdArguments } from "./arguments.ts";
@@ -16,6 +18,8 @@ export interface ShareServer {
   readonly socketFd: number;
   /** Resolves, never rejects, with why it ended. */
   readonly ended: Promise<string>;
+  /** What it forked before it had joined its cgroups joins them. Once it serves, it forks no more. */
+  joinAll(): Promise<void>;
   /** Kills it. Idempotent. */
   release(): Promise<void>;
 }
@@ -64,7 +68,16 @@ export async function startVirtiofsd(
       }
     });
     const { process, socketFd } = started.value;
-    return { pid: process.pid, socketFd, ended: process.exited.then(reasonOfExit), release: started.release };
+    return {
+      pid: process.pid,
+      socketFd,
+      ended: process.exited.then(reasonOfExit),
+      async joinAll() {
+        if (cgroups === undefined || cgroups.length === 0) return;
+        for (const { pid } of await searchByToken(token)) joinCgroups(pid, cgroups);
+      },
+      release: started.release,
+    };
   } catch (error) {
     throw wrapError(error, { operation: "start", object: `server of share ${share.id}` });
   }
