@@ -1,4 +1,4 @@
-import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { deadlineIn } from "../../sys/deadline.ts";
 import { nodeInventory } from "../harness/fixture.ts";
@@ -46,7 +46,7 @@ export async function runCritest(options: CritestOptions = DEFAULTS): Promise<Cr
       for (const handler of options.handlers) {
         results.set(handler, await runHandler(node, handler, options, skipsOf(skips, handler)));
       }
-      // Of specs that failed.
+      keepConsoles(node);
       await node.removePods(deadlineIn(REMOVE_MS, "remove the pods"));
       const settling = deadlineIn(INVENTORY_MS, "settle");
       leftOver = await settledDifference(before, () => nodeInventory(node, settling), settling);
@@ -59,6 +59,15 @@ export async function runCritest(options: CritestOptions = DEFAULTS): Promise<Cr
     await removeSegments(segments().filter((id) => !segmentsBefore.includes(id)));
   }
   return report(HANDLERS, { results, leftOver }, options.focus, skips);
+}
+
+/** Pods that are still there are those of specs that failed: what their guests said goes with them. */
+function keepConsoles({ stateDirectory }: TestNode): void {
+  const pods = join(stateDirectory, "k8s.io");
+  for (const pod of readdirSync(pods)) {
+    const console = join(pods, pod, "console.log");
+    if (existsSync(console)) copyFileSync(console, logOf(`console-${pod.slice(0, 12)}`));
+  }
 }
 
 async function importImages(node: TestNode): Promise<void> {

@@ -35,6 +35,15 @@ test("every state but passed and skipped is a failure", (t) => {
   );
 });
 
+test("a spec that stood still failed, whatever the suite says", (t) => {
+  const [still, fine] = read(
+    it("still", "passed", { ProgressReports: [{ CurrentStepText: "stop PodSandbox" }] }),
+    it("well", "passed", { ProgressReports: null }),
+  );
+  t.like(still, { state: "failed", message: "it stood still at: stop PodSandbox" });
+  t.is(fine?.state, "passed");
+});
+
 test("benchmarks are left out, and the suite's set-up unless it failed", (t) => {
   const results = read(
     it("benchmark about start", "skipped"),

@@ -22,6 +22,8 @@ interface SpecReport {
   /** Nanoseconds. */
   readonly RunTime: number;
   readonly Failure?: { readonly Message?: string };
+  /** Made when a part of the spec has taken longer than `--poll-progress-after`. */
+  readonly ProgressReports?: readonly { readonly CurrentStepText?: string }[] | null;
 }
 
 interface SuiteReport {
@@ -33,7 +35,8 @@ const BENCHMARK = /\bbenchmark\b/;
 
 /**
  * Reads ginkgo's JSON report. Benchmarks, which the suite carries along and never runs, are left out. Whatever
- * neither passed nor was skipped failed: timed out, interrupted, panicked. So did the suite's own set-up, when it did.
+ * neither passed nor was skipped failed: timed out, interrupted, panicked. So did the suite's own set-up, when it did; and
+ * a spec that stood still on its way, for the suite does not look at how its pods are removed.
  */
 export function readGinkgoReport(text: string): SuiteResult {
   const suites = JSON.parse(text) as SuiteReport[];
@@ -51,11 +54,14 @@ function specResult(spec: SpecReport): SpecResult & { isSpec: boolean } {
   const texts = [...(spec.ContainerHierarchyTexts ?? []), spec.LeafNodeText];
   const name = isSpec ? texts.join(" ") : spec.LeafNodeType;
   const skipped = spec.State === "skipped" || spec.State === "pending";
+  const still = spec.ProgressReports?.[0];
+  const passed = spec.State === "passed" && still === undefined;
+  const stoodStill = still === undefined ? "" : `it stood still at: ${still.CurrentStepText ?? "?"}`;
   return {
     name,
     isSpec,
-    state: spec.State === "passed" ? "passed" : skipped ? "skipped" : "failed",
+    state: passed ? "passed" : skipped ? "skipped" : "failed",
     seconds: spec.RunTime / 1e9,
-    message: spec.Failure?.Message?.trim() ?? "",
+    message: spec.Failure?.Message?.trim() || stoodStill,
   };
 }
