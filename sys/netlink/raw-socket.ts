@@ -7,7 +7,6 @@ import { inNetns } from "../netns.ts";
 const NETLINK_ROUTE = 0;
 const AF_NETLINK = 16;
 const SOL_NETLINK = 270;
-const NETLINK_EXT_ACK = 11;
 const NETLINK_NO_ENOBUFS = 5;
 const SOL_SOCKET = 1;
 const SO_MEMINFO = 55;
@@ -17,9 +16,13 @@ const DROPS = 8;
 const RECEIVE_BUFFER_BYTES = 1 << 20;
 const SEND_BUFFER_BYTES = 1 << 15;
 
-export interface RawSocketOptions {
-  /** Path of the namespace the socket belongs to for its whole life; the caller's when not given. */
+/** Where an rtnetlink socket belongs for its whole life. */
+export interface SocketPlace {
+  /** Path of the namespace; the caller's when not given. */
   readonly netns?: string | undefined;
+}
+
+export interface RawSocketOptions extends SocketPlace {
   /** Not set: as much as bursts of events need. */
   readonly receiveBufferBytes?: number;
 }
@@ -30,32 +33,34 @@ export interface RawSocket {
   dropped(): number;
 }
 
-/** A bound rtnetlink socket with extended acknowledgements, not keeping the event loop alive. */
+/** A bound rtnetlink socket for events, not keeping the event loop alive. */
 export function openRawSocket(options: RawSocketOptions): RawSocket {
-  const open = (): RawNetlinkSocket =>
-    new RawNetlinkSocket(NETLINK_ROUTE, {
+  return openAt(options, () => {
+    const raw = new RawNetlinkSocket(NETLINK_ROUTE, {
       recvBufferSize: options.receiveBufferBytes ?? RECEIVE_BUFFER_BYTES,
       sendBufferSize: SEND_BUFFER_BYTES,
     });
+    raw.unref();
+    const fd = descriptorOf(raw.address().port);
+    if (fd !== undefined) surviveOverruns(fd);
+    return { raw, dropped: () => droppedBy(fd) };
+  });
+}
+
+/** Runs `open` in its place. */
+export function openAt<T>({ netns }: SocketPlace, open: () => T extends Promise<unknown> ? never : T): T {
   try {
-    const socket = options.netns === undefined ? open() : inNetns(options.netns, open);
-    socket.unref();
-    const fd = descriptorOf(socket.address().port);
-    setOptions(fd);
-    return { raw: socket, dropped: () => droppedBy(fd) };
+    return netns === undefined ? open() : inNetns(netns, open);
   } catch (error) {
-    const place = options.netns === undefined ? "" : ` in netns ${options.netns}`;
+    const place = netns === undefined ? "" : ` in netns ${netns}`;
     throw wrapError(error, { operation: "open", object: `rtnetlink socket${place}` });
   }
 }
 
-function setOptions(fd: number | undefined): void {
-  if (fd === undefined) return;
+/** The library ends the process when the kernel says ENOBUFS; the counter of drops says the same. */
+function surviveOverruns(fd: number): void {
   const on = Buffer.alloc(4);
   on.writeInt32LE(1);
-  // Without it errors lack the kernel's sentence, nothing more: failing here is no error.
-  libc.setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, on, on.length);
-  // The library ends the process when the kernel says ENOBUFS; the counter of drops says the same.
   libc.setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, on, on.length);
 }
 

@@ -3,7 +3,8 @@ import { systemError, TapirError, wrapError } from "../error.ts";
 import { Code } from "../status.ts";
 import { type Exchange, newExchange } from "./exchange.ts";
 import { decodeMessages, encodeMessage, type Message, NLM_F } from "./message.ts";
-import { openRawSocket, type RawSocketOptions } from "./raw-socket.ts";
+import { openQuestionSocket } from "./question-socket.ts";
+import type { SocketPlace } from "./raw-socket.ts";
 
 /** One thing asked of the kernel. `operation` and `object` are for the error: "add", "address 10.0.0.1/24 dev eth0". */
 export interface RouteRequest {
@@ -27,53 +28,39 @@ export interface RouteSocket extends Disposable, AsyncDisposable {
 /** A table that changes all the time is given up after this many reads. */
 const DUMP_ATTEMPTS = 20;
 
-interface Pending {
-  readonly exchange: Exchange;
-  readonly resolve: (exchange: Exchange) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** Opens a socket that belongs to `netns` (or to the caller's namespace) for its whole life. */
-export function openRoute(options: RawSocketOptions = {}): RouteSocket {
-  const { raw } = openRawSocket(options);
-  const pending = new Map<number, Pending>();
+export function openRoute(place: SocketPlace = {}): RouteSocket {
+  const kernel = openQuestionSocket(place);
+  const pending = new Map<number, Exchange>();
   let lastSequence = 0;
   let closed = false;
   let dumps: Promise<unknown> = Promise.resolve();
 
-  const failAll = (error: unknown): void => {
-    for (const one of pending.values()) one.reject(error);
-  };
-  raw.on("error", failAll);
-  raw.on("message", (datagram, { port }) => {
-    if (port !== 0) return; // Only the kernel answers; another process may write to our port too.
-    try {
+  /** Hands out everything that is there; whoever asked first may get its answer from somebody else's reading. */
+  const readAll = (): void => {
+    for (let datagram = kernel.receive(); datagram !== undefined; datagram = kernel.receive()) {
       for (const message of decodeMessages(datagram)) {
-        const one = pending.get(message.sequence);
-        if (one?.exchange.accept(message)) one.resolve(one.exchange);
+        if (pending.get(message.sequence)?.accept(message)) pending.delete(message.sequence);
       }
-    } catch (error) {
-      failAll(error);
     }
-  });
+  };
 
   const exchange = async (type: number, flags: number, payload: Buffer, deadline: Deadline) => {
     if (closed) throw closedError();
+    deadline.signal.throwIfAborted();
     lastSequence = (lastSequence % 0xffff_ffff) + 1;
     const sequence = lastSequence;
-    const answered = new Promise<Exchange>((resolve, reject) => {
-      pending.set(sequence, { exchange: newExchange(), resolve, reject });
-      raw.ref();
-      const message = { type, flags: flags | NLM_F.REQUEST, sequence, port: raw.address().port, payload };
-      raw.send(encodeMessage(message), undefined, (error) => {
-        if (error !== undefined) reject(error);
-      });
-    });
+    const answer = newExchange();
+    pending.set(sequence, answer);
     try {
-      return await deadline.race(answered);
+      kernel.send(encodeMessage({ type, flags: flags | NLM_F.REQUEST, sequence, port: 0, payload }));
+      for (readAll(); pending.has(sequence); readAll()) {
+        await kernel.readable(deadline);
+        if (closed) throw closedError();
+      }
+      return answer;
     } finally {
       pending.delete(sequence);
-      if (pending.size === 0 && !closed) raw.unref();
     }
   };
 
@@ -96,8 +83,7 @@ export function openRoute(options: RawSocketOptions = {}): RouteSocket {
   const close = (): void => {
     if (closed) return;
     closed = true;
-    raw.close();
-    failAll(closedError());
+    kernel[Symbol.dispose]();
   };
 
   return {

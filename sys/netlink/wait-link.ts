@@ -1,7 +1,7 @@
 import type { Deadline } from "../deadline.ts";
 import { openEvents, RTNLGRP } from "./events.ts";
 import { listLinks } from "./link.ts";
-import type { RawSocketOptions } from "./raw-socket.ts";
+import type { SocketPlace } from "./raw-socket.ts";
 import type { Link } from "./records.ts";
 import { openRoute } from "./socket.ts";
 
@@ -12,10 +12,10 @@ import { openRoute } from "./socket.ts";
 export async function waitForLink(
   matches: (link: Link) => boolean,
   deadline: Deadline,
-  options: RawSocketOptions = {},
+  place: SocketPlace = {},
 ): Promise<Link> {
-  using events = openEvents([RTNLGRP.LINK], options);
-  using socket = openRoute(options);
+  using events = openEvents([RTNLGRP.LINK], place);
+  using socket = openRoute(place);
   for (let listed = false; ; ) {
     if (!listed) {
       const present = (await listLinks(socket, deadline)).find(matches);
