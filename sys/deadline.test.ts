@@ -27,6 +27,16 @@ test("the parent's abort ends it with the parent's reason", async (t) => {
   await t.throwsAsync(waiting, { message: "caller went away" });
 });
 
+test("what is over before anybody waits is over for whoever asks then, and for its parts", (t) => {
+  const parent = new AbortController();
+  const whole = deadlineIn(10_000, "job", parent.signal);
+  const part = whole.within(5000, "part");
+  parent.abort(new Error("caller went away"));
+  t.is(part.remainingMs(), 0);
+  t.throws(() => part.signal.throwIfAborted(), { message: "caller went away" });
+  t.throws(() => deadlineIn(0, "late").signal.throwIfAborted(), { message: /finish late/ });
+});
+
 test("work that is done in time wins, and work that fails keeps its error", async (t) => {
   const deadline = deadlineIn(10_000, "job");
   t.is(await deadline.race(Promise.resolve(7)), 7);

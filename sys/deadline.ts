@@ -23,20 +23,47 @@ export interface Deadline {
  * it, for whoever wants nothing to run then.
  */
 export function deadlineIn(milliseconds: number, job: string, parent?: AbortSignal): Deadline & Disposable {
+  return deadlineUnder({ signal: () => parent, aborted: () => parent?.aborted === true }, milliseconds, job);
+}
+
+/** What ends a deadline before its time. */
+interface Above {
+  signal(): AbortSignal | undefined;
+  aborted(): boolean;
+}
+
+/** Timer and signal are made when somebody asks for the signal: most work is done before anybody waits. */
+function deadlineUnder(above: Above, milliseconds: number, job: string): Deadline & Disposable {
   const endMs = performance.now() + milliseconds;
-  const timeout = new AbortController();
-  const timer = setTimeout(() => timeout.abort(expired(job, milliseconds)), milliseconds);
-  timer.unref();
-  const signal = parent === undefined ? timeout.signal : AbortSignal.any([timeout.signal, parent]);
-  const remainingMs = (): number => (signal.aborted ? 0 : Math.max(0, endMs - performance.now()));
-  return {
+  let timer: NodeJS.Timeout | undefined;
+  let made: AbortSignal | undefined;
+  const make = (): AbortSignal => {
+    const timeout = new AbortController();
+    const leftMs = endMs - performance.now();
+    const end = (): void => timeout.abort(expired(job, milliseconds));
+    if (leftMs > 0) timer = setTimeout(end, leftMs).unref();
+    else end();
+    const parent = above.signal();
+    return parent === undefined ? timeout.signal : AbortSignal.any([timeout.signal, parent]);
+  };
+  const aborted = (): boolean => made?.aborted ?? above.aborted();
+  const deadline: Deadline & Disposable = {
     job,
-    signal,
-    remainingMs,
-    within: (partMs, partJob) => deadlineIn(Math.min(partMs, remainingMs()), partJob, signal),
-    race: (work) => raceSignal(work, signal),
+    get signal() {
+      made ??= make();
+      return made;
+    },
+    remainingMs: () => (aborted() ? 0 : Math.max(0, endMs - performance.now())),
+    within: (partMs, partJob) =>
+      deadlineUnder(
+        { signal: () => deadline.signal, aborted },
+        Math.min(partMs, deadline.remainingMs()),
+        partJob,
+      ),
+    race: (work) => raceSignal(work, deadline.signal),
     [Symbol.dispose]: () => clearTimeout(timer),
   };
+  return deadline;
 }
 
 function expired(job: string, milliseconds: number): TapirError {
