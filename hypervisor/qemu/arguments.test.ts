@@ -72,7 +72,7 @@ test("golden: one vCPU under TCG, the image by DAX, one NIC, one free port", (t)
     ...["-device", "pcie-root-port,id=rp1,bus=pcie.0,addr=0x6,chassis=2,slot=2,io-reserve=0"],
     ...["-netdev", "tap,id=eth0-net,fds=6"],
     "-device",
-    "virtio-net-pci,id=eth0,bus=rp0,addr=0x0,netdev=eth0-net,mac=02:00:00:00:00:01,romfile=,disable-legacy=on,disable-modern=off",
+    "virtio-net-pci,id=eth0,bus=rp0,addr=0x0,netdev=eth0-net,mac=02:00:00:00:00:01,romfile=,guest_announce=off,disable-legacy=on,disable-modern=off",
   ]);
   t.deepEqual(inherit, [20, 21, 12, 30]);
   t.deepEqual(topology.ports, [
@@ -96,7 +96,10 @@ test("KVM: the host's CPU, several vCPUs, queues with vhost, numbered as QEMU in
     "tap,id=net1-net,fds=10:11,vhost=on,vhostfds=12:13",
   ]);
   t.deepEqual(inherit, [20, 21, 12, 30, 31, 40, 41, 32, 33, 42, 43]);
-  t.regex(argv.at(-1) ?? "", /^virtio-net-pci,id=net1,bus=rp1,.*,romfile=,mq=on,vectors=6,/);
+  t.regex(
+    argv.at(-1) ?? "",
+    /^virtio-net-pci,id=net1,bus=rp1,.*,romfile=,guest_announce=off,mq=on,vectors=6,/,
+  );
 });
 
 test("the image as a disk needs no room for memory", (t) => {

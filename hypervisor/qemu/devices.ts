@@ -95,6 +95,8 @@ export function networkDevice(nic: {
     mac: nic.mac,
     // No boot ROM: it would be read and mapped for nothing.
     romfile: "",
+    // A restored guest is another one than before, elsewhere: it need not tell a switch that it has moved.
+    guest_announce: false,
     ...(nic.queues > 1 ? { mq: true, vectors: 2 * nic.queues + 2 } : {}),
     ...modern,
   };
