@@ -34,11 +34,12 @@ export function repeated(what: string, names: readonly string[]): void {
 }
 
 export function tooMany(what: string, list: readonly unknown[], limit: number): void {
-  when(list.length > limit, what, String(list.length), `at most ${limit}`);
+  if (list.length > limit) throw refusal(what, String(list.length), `at most ${limit}`);
 }
 
 export function outside<N extends number | bigint>(what: string, value: N, range: { min: N; max: N }): void {
-  when(value < range.min || value > range.max, what, String(value), `${range.min} to ${range.max}`);
+  if (value < range.min || value > range.max)
+    throw refusal(what, String(value), `${range.min} to ${range.max}`);
 }
 
 export function when(wrong: boolean, what: string, value: string, cause: string): void {

@@ -226,11 +226,12 @@ function refuseMac(what: string, mac: string): void {
   when(mac === "00:00:00:00:00:00" || (Number.parseInt(mac, 16) & 1) === 1, what, mac, "no station has it");
 }
 
+const LABEL = "[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?";
+const HOSTNAME = new RegExp(`^${LABEL}(\\.${LABEL})*$`);
+
 function refuseHostname(hostname: string): void {
-  const label = "[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?";
-  const right = new RegExp(`^${label}(\\.${label})*$`).test(hostname);
   when(
-    !right || hostname.length > LIMIT.hostnameBytes,
+    !HOSTNAME.test(hostname) || hostname.length > LIMIT.hostnameBytes,
     "hostname",
     hostname,
     "a DNS name of at most 64 characters",

@@ -3,9 +3,10 @@ import type { Deadline } from "../sys/deadline.ts";
 import { TapirError } from "../sys/error.ts";
 import { Code } from "../sys/status.ts";
 import { createCompiler } from "./compiler.ts";
+import { collectYoungGarbage } from "./garbage.ts";
 import { milestones } from "./milestones.ts";
 import { applyNetwork } from "./network/apply.ts";
-import { clearInterfaces, readInterfaces } from "./network/interface.ts";
+import { clearInterfaces } from "./network/interface.ts";
 import { applyNeighbors } from "./network/neighbor.ts";
 import type { Network } from "./network/network.ts";
 import { applyRoutes } from "./network/route.ts";
@@ -14,8 +15,10 @@ import { applyRules } from "./network/rule.ts";
 /** The guest as the service sees it; tests give one that is none. */
 export interface Guest {
   readonly network: Network;
-  /** Clock, entropy, names: what makes a clone this pod's guest. */
+  /** Clock, entropy, hostname: what makes a clone this pod's guest, before it does anything else. */
   becomePod(request: CreateSandboxRequest, arrived: bigint): void;
+  /** The files that say so. */
+  writeFiles(request: CreateSandboxRequest): void;
   powerOff(reason: string): void;
 }
 
@@ -23,6 +26,8 @@ export interface Guest {
 export interface Sandbox {
   create(request: CreateSandboxRequest, arrived: bigint, deadline: Deadline): Promise<CreateSandboxResponse>;
   destroy(deadline: Deadline): Promise<void>;
+  /** Somebody else changes the network. */
+  networkChanges(): void;
 }
 
 /** A NIC that is plugged in before its request is there at once; one that is plugged beside it takes a moment. */
@@ -38,6 +43,8 @@ export function linkDeadline(milliseconds: number, deadline: Deadline): Deadline
 
 export function newSandbox(guest: Guest): Sandbox {
   let owner: string | undefined;
+  // Nothing was set since all of it was taken away.
+  let blank = false;
   const { network } = guest;
   const compiler = createCompiler();
   return {
@@ -49,8 +56,12 @@ export function newSandbox(guest: Guest): Sandbox {
       compiler.start();
       guest.becomePod(request, arrived);
       const linksBy = linkDeadline(request.linkTimeoutMilliseconds, deadline);
-      await applyNetwork(network, request, linksBy, deadline);
-      return { interfaces: await readInterfaces(network, deadline), milestones: milestones() };
+      const ground = blank ? "blank" : "unknown";
+      blank = false;
+      await applyNetwork(network, request, linksBy, deadline, ground);
+      // The pod answers meanwhile.
+      guest.writeFiles(request);
+      return { milestones: milestones() };
     },
     async destroy(deadline) {
       compiler.cancel();
@@ -59,6 +70,11 @@ export function newSandbox(guest: Guest): Sandbox {
       await applyNeighbors(network, [], deadline);
       await clearInterfaces(network, () => true, deadline);
       owner = undefined;
+      blank = true;
+      collectYoungGarbage();
+    },
+    networkChanges: () => {
+      blank = false;
     },
   };
 }

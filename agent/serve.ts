@@ -7,15 +7,18 @@ import { reasonOf } from "../sys/error.ts";
 import { setLink } from "../sys/netlink/link.ts";
 import { openRoute } from "../sys/netlink/socket.ts";
 import { createContainerService } from "./container/service.ts";
-import { becomePod } from "./identity/become.ts";
+import { greet } from "./greet.ts";
+import { becomePod, writePodFiles } from "./identity/become.ts";
 import { log } from "./log.ts";
 import { reached } from "./milestones.ts";
 import { powerOff } from "./power.ts";
 import { createExits, type Exits } from "./process/exits.ts";
 import type { Guest } from "./sandbox.ts";
-import { createService } from "./service.ts";
+import { createService, type Service } from "./service.ts";
+import { greetings } from "./transport/greeting.ts";
 import { openPort } from "./transport/port.ts";
-import { serveSessions } from "./transport/transport.ts";
+import { http2 } from "./transport/session.ts";
+import { serveHosts } from "./transport/transport.ts";
 
 const MAX_MESSAGE_BYTES = 4 << 20;
 const PORT_DEADLINE_MS = 60_000;
@@ -24,19 +27,19 @@ const LOOPBACK = { index: 1, name: "lo" };
 
 /** The guest this process runs in. */
 export function thisGuest(): Guest {
-  return { network: { socket: openRoute() }, becomePod, powerOff };
+  return { network: { socket: openRoute() }, becomePod, writeFiles: writePodFiles, powerOff };
 }
 
 /** A gRPC server without a listener: connections are injected. */
 export function createServer(
-  guest: Guest,
+  service: Service,
   exits: Exits = createExits(),
 ): ReturnType<Server["createConnectionInjector"]> {
   const server = new Server({
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.enable_channelz": 0,
   });
-  server.addService(AgentService, createService(guest));
+  server.addService(AgentService, service.rpcs);
   server.addService(ContainersService, createContainerService(exits));
   return server.createConnectionInjector(ServerCredentials.createInsecure());
 }
@@ -44,18 +47,23 @@ export function createServer(
 /** Serves the host over the agent's port for ever; a port that goes is waited for again. */
 export async function serve(guest: Guest, exits: Exits): Promise<never> {
   await loopbackUp(guest);
-  const injector = createServer(guest, exits);
+  const service = createService(guest);
+  const injector = createServer(service, exits);
+  const languages = [
+    greetings((message, signal) => greet(service, message, signal)),
+    http2((stream) => {
+      log("host connected");
+      stream.once("close", () => log("host disconnected"));
+      injector.injectConnection(stream);
+    }),
+  ];
   for (;;) {
     try {
       using deadline = deadlineIn(PORT_DEADLINE_MS, "wait for the agent's port");
       using port = await openPort(deadline);
       reached("serving");
       log("serving");
-      await serveSessions(port, (stream) => {
-        log("host connected");
-        stream.once("close", () => log("host disconnected"));
-        injector.injectConnection(stream);
-      });
+      await serveHosts(port, languages);
     } catch (error) {
       log("port failed", { error: reasonOf(error) });
       await sleep(AGAIN_MS);

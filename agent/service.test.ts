@@ -13,6 +13,8 @@ import {
   CreateSandboxRequest,
   type CreateSandboxResponse,
   type GetGuestDetailsResponse,
+  Greeting,
+  GreetingAnswer,
   type ListInterfacesResponse,
   type ListRoutesResponse,
   UpdateInterfaceRequest,
@@ -21,8 +23,10 @@ import {
   type UpdateRoutesResponse,
 } from "../proto/gen/tapir/agent/v1/agent.ts";
 import { openRoute } from "../sys/netlink/socket.ts";
+import { greet } from "./greet.ts";
 import type { Guest } from "./sandbox.ts";
 import { createServer } from "./serve.ts";
+import { createService } from "./service.ts";
 
 const MAC = "02:00:00:00:00:0a";
 const NAME = `tapir-service-${process.pid}`;
@@ -49,9 +53,11 @@ const netns = `/run/netns/${NAME}`;
 const guest: Guest = {
   network: { socket: openRoute({ netns }), netns },
   becomePod: ({ hostname }) => void became.push(hostname),
+  writeFiles: () => undefined,
   powerOff: poweredOff.resolve,
 };
-const injector = createServer(guest);
+const service = createService(guest);
+const injector = createServer(service);
 const listener = createListener((socket) => injector.injectConnection(socket));
 const path = join(directory, "agent.sock");
 listener.listen(path);
@@ -77,6 +83,9 @@ const listRoutes = call<object, ListRoutesResponse>(client.listRoutes);
 const details = call<object, GetGuestDetailsResponse>(client.getGuestDetails);
 
 const nic = { name: "eth0", mac: MAC, mtu: 1500, up: true, multicast: true, txQueueLength: 1000 };
+const stray = UpdateInterfaceRequest.create({
+  interface: { ...nic, addresses: [{ address: "10.77.0.1", prefixLength: 24 }] },
+}).interface;
 const sandbox = (more: object = {}): CreateSandboxRequest =>
   CreateSandboxRequest.create({
     sandboxId: "pod-1",
@@ -110,9 +119,11 @@ const sandbox = (more: object = {}): CreateSandboxRequest =>
 
 test.serial("one call makes the guest the pod's", async (t) => {
   const request = sandbox();
-  const { interfaces, milestones } = await create(request);
+  const { milestones } = await create(request);
+  const { interfaces } = await listInterfaces({});
   t.deepEqual(
-    interfaces.filter(({ mac }) => mac === MAC),
+    // Settings of a veth are not those of a guest's NIC.
+    interfaces.filter(({ mac }) => mac === MAC).map((one) => ({ ...one, sysctls: {} })),
     request.interfaces,
   );
   t.true(milestones.some(({ name }) => name === "init"));
@@ -184,6 +195,19 @@ test.serial("details name the kernel and tell the milestones in order", async (t
   );
 });
 
+test.serial("a greeting that is refused is answered as by gRPC", async (t) => {
+  const say = async (message: Uint8Array) =>
+    GreetingAnswer.decode(await greet(service, message, new AbortController().signal)).failure;
+  const other = sandbox({ sandboxId: "pod-3" });
+  t.like(await say(Greeting.encode({ createSandbox: other, timeoutMilliseconds: 5000 }).finish()), {
+    code: 6,
+    details: "this guest belongs to sandbox pod-1",
+    metadata: { "tapir-operation": "create", "tapir-object": "sandbox pod-3" },
+  });
+  t.is((await say(Greeting.encode({ createSandbox: undefined, timeoutMilliseconds: 1 }).finish()))?.code, 3);
+  t.truthy(await say(Buffer.from("no message")));
+});
+
 test.serial("destroying leaves a clean guest; with power_off the answer comes first", async (t) => {
   const destroy = call<{ powerOff: boolean }, object>(client.destroySandbox);
   await destroy({ powerOff: false });
@@ -193,7 +217,22 @@ test.serial("destroying leaves a clean guest; with power_off the answer comes fi
     { up: false, addresses: [] },
   );
   t.deepEqual((await listRoutes({})).routes, []);
-  await t.notThrowsAsync(create(sandbox({ sandboxId: "pod-2", neighbors: [], routes: [] })));
+  // Once on blank ground, and once where somebody left something.
+  for (const leaveSomething of [false, true]) {
+    if (leaveSomething) await updateInterface({ interface: stray, linkTimeoutMilliseconds: 0 });
+    const request = sandbox({ sandboxId: "pod-2" });
+    const greeting = Greeting.encode({ createSandbox: request, timeoutMilliseconds: 5000 }).finish();
+    const answer = await greet(service, greeting, new AbortController().signal);
+    t.truthy(GreetingAnswer.decode(answer).created);
+    const now = (await listInterfaces({})).interfaces.find(({ mac }) => mac === MAC);
+    t.deepEqual(now?.addresses, request.interfaces[0]?.addresses);
+    const { routes } = await listRoutes({});
+    t.deepEqual(
+      routes.filter(({ protocol }) => protocol === 3),
+      request.routes,
+    );
+    await destroy({ powerOff: false });
+  }
   await destroy({ powerOff: true });
   t.is(await poweredOff.promise, "the host asked for it");
 });

@@ -1,5 +1,7 @@
 import type {
   AgentServer,
+  CreateSandboxRequest,
+  CreateSandboxResponse,
   DestroySandboxRequest,
   UpdateInterfaceRequest,
   UpdateInterfaceResponse,
@@ -26,33 +28,44 @@ import {
 } from "./refuse.ts";
 import { type Guest, linkDeadline, newSandbox } from "./sandbox.ts";
 import { prepareTemplate } from "./template.ts";
-import { type Call, inTurn, unary } from "./unary.ts";
+import { type Call, inTurn, type Method, unary } from "./unary.ts";
 import { AGENT_VERSION, API_VERSION } from "./version.ts";
 
 /** The answer to the call that turns the guest off has this long to leave it. */
 const POWER_OFF_DELAY_MS = 50;
 
+/** What the host may ask of the guest. */
+export interface Service {
+  /** By gRPC. */
+  readonly rpcs: AgentServer;
+  /** By greeting. */
+  readonly createSandbox: Method<CreateSandboxRequest, CreateSandboxResponse>;
+}
+
 /** Every RPC, each refused or handed to its room. */
-export function createService(guest: Guest): AgentServer {
+export function createService(guest: Guest): Service {
   const { network } = guest;
   const sandbox = newSandbox(guest);
   const changing = inTurn();
   const destroy = changing((_: DestroySandboxRequest, { deadline }) => sandbox.destroy(deadline));
-  return {
+  const changingNetwork = <Q, R>(method: Method<Q, R>): Method<Q, R> =>
+    changing((request, call) => {
+      sandbox.networkChanges();
+      return method(request, call);
+    });
+  const createSandbox = changing(async (request: CreateSandboxRequest, { arrived, deadline }: Call) => {
+    refuseCreateSandbox(request);
+    const response = await sandbox.create(request, arrived, deadline);
+    const { sandboxId, hostname, interfaces } = request;
+    log("sandbox created", { sandboxId, hostname, interfaces: interfaces.length });
+    return response;
+  });
+  const rpcs: AgentServer = {
     check: unary("check", () => ({ monotonicNanoseconds: process.hrtime.bigint() })),
     getVersion: unary("get version", () => ({ agentVersion: AGENT_VERSION, apiVersion: API_VERSION })),
     getGuestDetails: unary("get guest details", () => guestDetails()),
 
-    createSandbox: unary(
-      "create sandbox",
-      changing(async (request, { arrived, deadline }) => {
-        refuseCreateSandbox(request);
-        const response = await sandbox.create(request, arrived, deadline);
-        const { sandboxId, hostname, interfaces } = request;
-        log("sandbox created", { sandboxId, hostname, interfaces: interfaces.length });
-        return response;
-      }),
-    ),
+    createSandbox: unary("create sandbox", createSandbox),
     prepareTemplate: unary(
       "prepare template",
       changing((request) => prepareTemplate(request)),
@@ -67,7 +80,7 @@ export function createService(guest: Guest): AgentServer {
 
     updateNetwork: unary(
       "update network",
-      changing(async (request, { deadline }) => {
+      changingNetwork(async (request, { deadline }) => {
         refuseNetwork(request);
         const linksBy = linkDeadline(request.linkTimeoutMilliseconds, deadline);
         await applyNetwork(network, request, linksBy, deadline);
@@ -76,11 +89,11 @@ export function createService(guest: Guest): AgentServer {
     ),
     updateInterface: unary(
       "update interface",
-      changing((request, call) => updateInterface(guest, request, call)),
+      changingNetwork((request, call) => updateInterface(guest, request, call)),
     ),
     updateRoutes: unary(
       "update routes",
-      changing(async (request, { deadline }) => {
+      changingNetwork(async (request, { deadline }) => {
         refuseRoutes(request);
         await applyRoutes(network, request.routes, deadline);
         return { routes: await listRoutes(network, deadline) };
@@ -88,7 +101,7 @@ export function createService(guest: Guest): AgentServer {
     ),
     updateRules: unary(
       "update rules",
-      changing(async (request, { deadline }) => {
+      changingNetwork(async (request, { deadline }) => {
         refuseRules(request);
         await applyRules(network, request.rules, deadline);
         return { rules: await listRules(network.socket, deadline) };
@@ -96,7 +109,7 @@ export function createService(guest: Guest): AgentServer {
     ),
     addArpNeighbors: unary(
       "add neighbours",
-      changing(async (request, { deadline }) => {
+      changingNetwork(async (request, { deadline }) => {
         refuseNeighbors(request);
         await (request.exactly ? applyNeighbors : addNeighbors)(network, request.neighbors, deadline);
         return {};
@@ -124,6 +137,7 @@ export function createService(guest: Guest): AgentServer {
       return { roundTripMilliseconds: await ping(address, timeoutMilliseconds, deadline) };
     }),
   };
+  return { rpcs, createSandbox };
 }
 
 async function updateInterface(

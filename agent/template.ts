@@ -1,9 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import type { PrepareTemplateRequest, PrepareTemplateResponse } from "../proto/gen/tapir/agent/v1/agent.ts";
 import { reasonOf } from "../sys/error.ts";
 import { wipeMemory } from "../sys/wipe-memory.ts";
+import { collectAllGarbage } from "./garbage.ts";
 import { NOBODY, writeFiles } from "./identity/files.ts";
 import { setHostname } from "./identity/hostname.ts";
 import { log } from "./log.ts";
@@ -20,7 +19,7 @@ export function prepareTemplate(request: PrepareTemplateRequest): PrepareTemplat
   if (process.pid !== 1) return { wipedBytes: 0n };
   setHostname(NOBODY.hostname);
   writeFiles(NOBODY);
-  collectGarbage();
+  collectAllGarbage();
   attempt("/proc/sys/vm/drop_caches", "3");
   attempt("/proc/sys/vm/compact_memory", "1");
   const bytes = Math.min(Number(request.wipeBytes), freeBytes() - RESERVE_BYTES);
@@ -41,15 +40,6 @@ function withoutReserves(work: () => void): void {
   } finally {
     attempt(LOWMEM_RESERVE, usual);
   }
-}
-
-function collectGarbage(): void {
-  setFlagsFromString("--expose-gc");
-  const gc: unknown = runInNewContext("gc");
-  if (typeof gc !== "function") return;
-  // The second one takes what finalizers of the first let go.
-  gc();
-  gc();
 }
 
 function freeBytes(): number {

@@ -3,6 +3,7 @@ import { connect } from "node:http2";
 import { type Duplex, duplexPair } from "node:stream";
 import { openRoute } from "../sys/netlink/socket.ts";
 import { createServer } from "./serve.ts";
+import { createService } from "./service.ts";
 
 /** Calls that change nothing, wherever they run. */
 const CALLS = ["Check", "GetVersion", "GetGuestDetails", "ListInterfaces", "ListRoutes", "ListNeighbors"];
@@ -15,8 +16,13 @@ const EMPTY = Buffer.alloc(5);
  */
 export async function warm(): Promise<void> {
   using socket = openRoute();
-  const guest = { network: { socket }, becomePod: () => undefined, powerOff: () => undefined };
-  const injector = createServer(guest);
+  const guest = {
+    network: { socket },
+    becomePod: () => undefined,
+    writeFiles: () => undefined,
+    powerOff: () => undefined,
+  };
+  const injector = createServer(createService(guest));
   const [far, near]: Duplex[] = duplexPair();
   if (far === undefined || near === undefined) return;
   injector.injectConnection(near);

@@ -18,7 +18,10 @@ export const AGENT_FOLDER = "usr/lib/tapir/agent";
  */
 const ENGINE = [
   ...["--no-opt", "--no-maglev", "--no-sparkplug", "--no-flush-bytecode"],
-  ...["--no-minor-gc-task", "--max-semi-space-size=8"],
+  // What a rehearsal has seen once is remembered, and not looked up again.
+  "--no-lazy-feedback-allocation",
+  // Garbage is collected when the guest has time (agent/garbage.ts), and a start fits into what is free then.
+  ...["--no-minor-gc-task", "--min-semi-space-size=4", "--max-semi-space-size=8", "--expose-gc"],
 ] as const;
 
 /** Process 1 of the guest. */

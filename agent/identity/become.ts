@@ -8,20 +8,32 @@ import { setHostname } from "./hostname.ts";
 const LINK_SCOPE = 253;
 
 /**
- * Makes this guest, which may be one of many clones, the one of this pod: clock, entropy, machine id, names.
- * `arrived` is the monotonic time (hrtime) at which the request came in: the host's clock is as old as that, unless it
- * says better.
+ * Makes this guest, which may be one of many clones, the one of this pod: clock, entropy, hostname. `arrived` is the
+ * monotonic time (hrtime) at which the request came in: the host's clock is as old as that, unless it says better.
  */
 export function becomePod(request: CreateSandboxRequest, arrived: bigint): void {
-  const { dns, unixTimeNanoseconds, monotonicNanoseconds, entropy, interfaces } = request;
-  const hostname = request.hostname === "" ? NOBODY.hostname : request.hostname;
+  const { unixTimeNanoseconds, monotonicNanoseconds, entropy } = request;
   setClock(unixTimeNanoseconds, monotonicNanoseconds ?? arrived);
   // Before anything is drawn from the pool.
   addEntropy(entropy);
-  setHostname(hostname);
+  setHostname(hostnameOf(request));
+}
+
+/** What files tell of the pod, a fresh machine id among it: after `becomePod`. */
+export function writePodFiles(request: CreateSandboxRequest): void {
+  const { dns, interfaces } = request;
   const addresses = interfaces
     .flatMap((one) => one.addresses)
     .filter(({ scope }) => scope < LINK_SCOPE)
     .map(({ address }) => address);
-  writeFiles({ hostname, addresses, dns, machineId: freshRandom(16).toString("hex") });
+  writeFiles({
+    hostname: hostnameOf(request),
+    addresses,
+    dns,
+    machineId: freshRandom(16).toString("hex"),
+  });
+}
+
+function hostnameOf({ hostname }: CreateSandboxRequest): string {
+  return hostname === "" ? NOBODY.hostname : hostname;
 }

@@ -4,7 +4,7 @@ import type { Link } from "../../sys/netlink/records.ts";
 import { applyInterfaces, clearInterfaces, isWanted } from "./interface.ts";
 import { readLinkNames } from "./link-names.ts";
 import { applyNeighbors } from "./neighbor.ts";
-import type { Network } from "./network.ts";
+import type { Ground, Network } from "./network.ts";
 import { applyRoutes } from "./route.ts";
 import { applyRules, removeRules } from "./rule.ts";
 
@@ -18,23 +18,25 @@ export interface WantedNetwork {
 
 /**
  * Brings the guest's network to the wanted one. Doing it twice is doing it once; NICs that are not there yet are waited for
- * until `linksBy`, and those that nobody wants are put out of use.
+ * until `linksBy`, and those that nobody wants are put out of use. On blank ground there is nothing to compare with.
  */
 export async function applyNetwork(
   network: Network,
   wanted: WantedNetwork,
   linksBy: Deadline,
   deadline: Deadline,
+  ground: Ground = "unknown",
 ): Promise<void> {
   const { interfaces, routes, rules, neighbors } = wanted;
   const isStray = (link: Link): boolean => !interfaces.some((one) => isWanted(link, one));
-  await clearInterfaces(network, isStray, deadline);
-  await applyInterfaces(network, interfaces, linksBy, deadline);
+  const blank = ground === "blank";
+  if (!blank) await clearInterfaces(network, isStray, deadline);
+  await applyInterfaces(network, interfaces, linksBy, deadline, ground);
   const names = await readLinkNames(network, deadline);
   // A gateway may be reachable by its permanent entry only.
-  await applyNeighbors(network, neighbors, deadline, names);
+  if (!blank || neighbors.length > 0) await applyNeighbors(network, neighbors, deadline, names);
   // A rule of before may hide the way to a gateway of now; one of now must not be asked before its tables are filled.
-  const staying = await removeRules(network, rules, deadline);
-  await applyRoutes(network, routes, deadline, names);
-  await applyRules(network, rules, deadline, staying);
+  const staying = blank ? undefined : await removeRules(network, rules, deadline);
+  await applyRoutes(network, routes, deadline, { names, ground });
+  if (!blank || rules.length > 0) await applyRules(network, rules, deadline, staying);
 }

@@ -9,7 +9,7 @@ import { Code } from "../../sys/status.ts";
 import { addressPlan } from "./address-difference.ts";
 import { allOf } from "./all-of.ts";
 import { fromAddress, toInterface } from "./message.ts";
-import type { Network } from "./network.ts";
+import type { Ground, Network } from "./network.ts";
 import { renames } from "./rename.ts";
 import { applySysctls, readSysctls } from "./sysctl.ts";
 
@@ -19,17 +19,13 @@ const REMOVAL_ROUNDS = 4;
 
 /** Every NIC of the guest with addresses and settings, as the kernel has them. */
 export async function listInterfaces(network: Network, deadline: Deadline): Promise<Interface[]> {
-  const interfaces = await readInterfaces(network, deadline);
-  return interfaces.map((one) => ({ ...one, sysctls: readSysctls(network, one.name) }));
-}
-
-/** As listInterfaces, without the settings: each of these is a file to be read. */
-export async function readInterfaces(network: Network, deadline: Deadline): Promise<Interface[]> {
   const [links, addresses] = await Promise.all([
     listLinks(network.socket, deadline),
     listAddresses(network.socket, deadline),
   ]);
-  return links.filter(isNic).map((link) => toInterface(link, addresses));
+  return links
+    .filter(isNic)
+    .map((link) => ({ ...toInterface(link, addresses), sysctls: readSysctls(network, link.name) }));
 }
 
 /**
@@ -41,6 +37,7 @@ export async function applyInterfaces(
   wanted: readonly Interface[],
   linkDeadline: Deadline,
   deadline: Deadline,
+  ground: Ground = "unknown",
 ): Promise<void> {
   const { nics, links } = await findNics(network, wanted, linkDeadline, deadline);
   const names = new Map(nics.map(({ link, wanted: { name } }) => [link.index, name]));
@@ -54,7 +51,11 @@ export async function applyInterfaces(
   const goal = nics.flatMap(({ link, wanted: { addresses } }) =>
     addresses.map((address) => fromAddress(address, link.index)),
   );
-  await applyAddresses(network, (address) => names.has(address.index), goal, deadline);
+  const present = async (): Promise<Address[]> =>
+    ground === "blank"
+      ? []
+      : (await listAddresses(network.socket, deadline)).filter(({ index }) => names.has(index));
+  await applyAddresses(network, present, goal, deadline);
 }
 
 /** Takes NICs out of use: every one that `isGone`. Addresses and routes go with it. */
@@ -151,15 +152,14 @@ async function applyLink(network: Network, link: Link, wanted: Interface, deadli
   await setLink(network.socket, named, change, deadline);
 }
 
-/** Brings the addresses that are `ours` to exactly the wanted ones. */
+/** Brings the addresses that are `present` to exactly the wanted ones. */
 async function applyAddresses(
   network: Network,
-  ours: (address: Address) => boolean,
+  present: () => Promise<Address[]>,
   wanted: readonly Address[],
   deadline: Deadline,
 ): Promise<void> {
-  const compare = async () =>
-    addressPlan((await listAddresses(network.socket, deadline)).filter(ours), wanted);
+  const compare = async () => addressPlan(await present(), wanted);
   let plan = await compare();
   for (let round = 0; plan.remove.length > 0 && round < REMOVAL_ROUNDS; round += 1) {
     for (const address of plan.remove) await removeAddress(network, address, deadline);

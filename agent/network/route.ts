@@ -6,7 +6,7 @@ import { addRoute, deleteRoute, listRoutes as readRoutes } from "../../sys/netli
 import { allOf } from "./all-of.ts";
 import { type LinkNames, readLinkNames } from "./link-names.ts";
 import { fromRoute, toRoute } from "./message.ts";
-import type { Network } from "./network.ts";
+import type { Ground, Network } from "./network.ts";
 import { orphanedRoutes } from "./orphaned-route.ts";
 import { isOurs, routePlan } from "./route-difference.ts";
 
@@ -24,13 +24,14 @@ export async function applyRoutes(
   network: Network,
   wanted: readonly Route[],
   deadline: Deadline,
-  names?: LinkNames,
+  { names, ground = "unknown" }: { readonly names?: LinkNames; readonly ground?: Ground } = {},
 ): Promise<void> {
   const { indexOf } = names ?? (await readLinkNames(network, deadline));
   const goal = wanted.map((route) => fromRoute(route, indexOf));
   const current = await readRoutes(network.socket, deadline);
   const { remove, add } = routePlan(current, goal);
-  const orphans = orphanedRoutes(current, await listAddresses(network.socket, deadline));
+  const orphans =
+    ground === "blank" ? [] : orphanedRoutes(current, await listAddresses(network.socket, deadline));
   for (const route of [...remove, ...orphans]) {
     try {
       await deleteRoute(network.socket, route, deadline);

@@ -1,80 +1,63 @@
 import { Duplex } from "node:stream";
+import { startsWithPreface } from "./http2-frames.ts";
+import { followCalls } from "./open-calls.ts";
+import { createOutbox, type OutgoingPort } from "./outbox.ts";
+import type { Language, Turn, TurnEvents } from "./turn.ts";
 
-/** Where the bytes of a session go; answers how many were taken, -1 for "full, ask again when there is room". */
-export interface SessionPort {
-  write(bytes: Buffer): number;
-  /** Asks for `Session.room` to be called, once. */
-  waitForRoom(): void;
+/** HTTP/2: `accept` gets a fresh Duplex for each connection, which begins with the client's preface. */
+export function http2(accept: (stream: Duplex) => void): Language {
+  return {
+    begins: startsWithPreface,
+    open: (port, events) => createSession(port, events, accept),
+  };
 }
 
-/** One HTTP/2 connection of the host: a Duplex that begins with the client's preface and ends when the host goes. */
-export interface Session {
-  readonly stream: Duplex;
-  /** Gives received bytes to the reader; false: hold the next ones until `onResume`. */
-  receive(chunk: Buffer): boolean;
-  /** There is room to write again. */
-  room(): void;
-  /** Drops what is not written yet and ends the stream. */
-  end(): void;
-}
-
-/** `onResume`: the reader wants more; `onEnd`: the stream is gone, whoever ended it. */
-export function createSession(port: SessionPort, onResume: () => void, onEnd: () => void): Session {
-  let unwritten: { bytes: Buffer; done: (error?: Error | null) => void } | undefined;
-
-  const flush = (): void => {
-    while (unwritten !== undefined) {
-      const count = port.write(unwritten.bytes);
-      if (count === -1) {
-        port.waitForRoom();
-        return;
-      }
-      if (count < unwritten.bytes.length) {
-        unwritten.bytes = unwritten.bytes.subarray(count);
-        continue;
-      }
-      const { done } = unwritten;
-      unwritten = undefined;
-      done();
-    }
-  };
-  const send = (bytes: Buffer, done: (error?: Error | null) => void): void => {
-    unwritten = { bytes, done };
-    try {
-      flush();
-    } catch (error) {
-      unwritten = undefined;
-      done(error as Error);
-    }
-  };
-
+/** Ends when the host goes, or has said goodbye and has its last answer. */
+function createSession(port: OutgoingPort, events: TurnEvents, accept: (stream: Duplex) => void): Turn {
+  const calls = followCalls();
+  const outbox = createOutbox({
+    ...port,
+    write(bytes) {
+      const count = port.write(bytes);
+      if (count > 0) calls.sent(bytes.subarray(0, count));
+      // Not while it is in the middle of this very write.
+      if (calls.over) queueMicrotask(end);
+      return count;
+    },
+  });
   const stream = new Duplex({
-    read: onResume,
-    write: (chunk: Buffer, _encoding, done) => send(chunk, done),
+    read: events.onResume,
+    write: (chunk: Buffer, _encoding, done) => outbox.send(chunk, done),
     // One write is one exit of the virtual machine: HTTP/2 hands over a frame in several pieces.
-    writev: (pieces, done) => send(Buffer.concat(pieces.map((piece) => piece.chunk as Buffer)), done),
+    writev: (pieces, done) => outbox.send(Buffer.concat(pieces.map((piece) => piece.chunk as Buffer)), done),
     destroy(error, done) {
-      unwritten = undefined;
-      onEnd();
+      outbox.drop();
+      events.onEnd();
       done(error);
     },
   });
   // A session that breaks is the host's to notice; the next one starts afresh.
   stream.on("error", () => undefined);
+  const end = (): void => {
+    if (stream.destroyed) return;
+    stream.push(null);
+    stream.destroy();
+  };
 
+  let accepted = false;
   return {
-    stream,
-    receive: (chunk) => stream.push(chunk),
-    room: () => {
-      try {
-        flush();
-      } catch (error) {
-        stream.destroy(error as Error);
-      }
+    get atBoundary() {
+      return calls.atBoundary;
     },
-    end: () => {
-      stream.push(null);
-      stream.destroy();
+    receive(chunk) {
+      if (!accepted) accept(stream);
+      accepted = true;
+      calls.received(chunk);
+      if (!calls.over) return stream.push(chunk);
+      end();
+      return true;
     },
+    room: outbox.room,
+    end,
   };
 }

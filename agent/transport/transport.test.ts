@@ -1,7 +1,10 @@
 import type { Duplex } from "node:stream";
 import { setImmediate as turn } from "node:timers/promises";
 import test from "ava";
-import { type Port, serveSessions } from "./transport.ts";
+import { encodeFrame } from "../../proto/greeting.ts";
+import { type Greet, greetings } from "./greeting.ts";
+import { http2 } from "./session.ts";
+import { type Port, serveHosts } from "./transport.ts";
 
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const settings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
@@ -89,9 +92,14 @@ interface Seen {
   closed: boolean;
 }
 
-function serve(fake: ReturnType<typeof fakePort>): { sessions: Seen[]; served: Promise<void> } {
+const echo: Greet = async (message) => Buffer.concat([Buffer.from("hello, "), message]);
+
+function serve(
+  fake: ReturnType<typeof fakePort>,
+  greet: Greet = echo,
+): { sessions: Seen[]; served: Promise<void> } {
   const sessions: Seen[] = [];
-  const served = serveSessions(fake.port, (stream) => {
+  const accept = (stream: Duplex): void => {
     const seen: Seen = { stream, received: "", closed: false };
     sessions.push(seen);
     stream.on("data", (chunk: Buffer) => {
@@ -100,7 +108,8 @@ function serve(fake: ReturnType<typeof fakePort>): { sessions: Seen[]; served: P
     stream.on("close", () => {
       seen.closed = true;
     });
-  });
+  };
+  const served = serveHosts(fake.port, [http2(accept), greetings(greet)]);
   return { sessions, served };
 }
 
@@ -264,4 +273,68 @@ test("a closed port ends the session and the serving", async (t) => {
   await fake.close();
   await served;
   t.true(sessions[0]?.closed);
+});
+
+const greeting = encodeFrame(Buffer.from("pod"));
+const answered = encodeFrame(Buffer.from("hello, pod"));
+
+test("a greeting is answered in one frame, however it is cut; then the host may speak HTTP/2", async (t) => {
+  for (const step of [1, 5, 11, greeting.length]) {
+    const fake = fakePort();
+    const { sessions } = serve(fake);
+    await fake.hostConnects();
+    for (let at = 0; at < greeting.length; ) {
+      // What begins a turn is read in one piece, as it was written.
+      const end = at === 0 ? Math.max(step, 8) : at + step;
+      await fake.hostSends(greeting.subarray(at, end));
+      at = end;
+    }
+    t.deepEqual(Buffer.concat(fake.written), answered);
+    t.is(sessions.length, 0);
+    await fake.hostSends(hello);
+    t.is(sessions.length, 1);
+  }
+});
+
+test("an answer that the port takes in parts arrives whole", async (t) => {
+  const fake = fakePort();
+  serve(fake);
+  await fake.hostConnects();
+  await fake.setRoom(3);
+  await fake.hostSends(greeting);
+  await fake.setRoom(100);
+  t.deepEqual(Buffer.concat(fake.written), answered);
+});
+
+test("who greets and goes is told to the one who works on it, and the next host gets none of the answer", async (t) => {
+  const fake = fakePort();
+  const work = Promise.withResolvers<Buffer>();
+  const signals: AbortSignal[] = [];
+  const { sessions } = serve(fake, (_, signal) => {
+    signals.push(signal);
+    return work.promise;
+  });
+  await fake.hostConnects();
+  await fake.hostSends(greeting);
+  t.false(signals[0]?.aborted);
+  await fake.hostGoes();
+  t.true(signals[0]?.aborted);
+  await fake.hostConnects();
+  await fake.hostSends(hello);
+  work.resolve(Buffer.from("late"));
+  await fake.hostSends(data("mine"));
+  t.is(fake.written.length, 0);
+  t.true(sessions[0]?.received.endsWith("mine"));
+});
+
+test("a greeting that is none, or too large, ends its turn, not the port", async (t) => {
+  const huge = Buffer.from(greeting);
+  huge.writeUInt32BE(0xffff_ffff, 8);
+  const fake = fakePort();
+  const { sessions } = serve(fake);
+  await fake.hostConnects();
+  await fake.hostSends(huge);
+  await fake.hostSends(hello);
+  t.is(sessions.length, 1);
+  t.is(fake.written.length, 0);
 });

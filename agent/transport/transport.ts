@@ -1,7 +1,4 @@
-import type { Duplex } from "node:stream";
-import { startsWithPreface } from "./http2-frames.ts";
-import { followCalls, type OpenCalls } from "./open-calls.ts";
-import { createSession, type Session } from "./session.ts";
+import type { Language, Turn } from "./turn.ts";
 
 /** A byte channel to a host that comes and goes without the channel being closed. */
 export interface Port {
@@ -20,70 +17,60 @@ const PAGE_BYTES = 4 << 10;
 const READ_BYTES = 64 << 10;
 
 /**
- * Serves one HTTP/2 session after the other, for as long as the port lives: `accept` gets a fresh Duplex each
- * time a host begins to speak.
+ * Serves one host after the other, for as long as the port lives, each in the language that it begins to speak.
  *
- * A session ends when the host disconnects, or says goodbye (GOAWAY) and has its last answer. What a host says may
- * come before the news that it is there (they have queues of their own): nobody can have gone who was not there yet.
- * A guest that slept (a template that was saved and restored, a loaded machine) can miss that the host went and came
- * back; then the new client's preface, at the start of a read and at a frame's end of the old session, tells. Nothing old
- * reaches a new one: bytes outside a session are dropped, and an ended session writes no more, not even the
- * goodbye that HTTP/2 would answer with: the next client would take it for its own.
+ * A turn ends when the host disconnects, or by itself. What a host says may come before the news that it is there (they have
+ * queues of their own): nobody can have gone who was not there yet. A guest that slept (a template that was saved and
+ * restored, a loaded machine) can miss that the host went and came back; then the new host's first words, at the start of a
+ * read and where the old one's turn can end, tell. Nothing old reaches a new one: bytes outside a turn are dropped, and a
+ * turn that is over writes no more, not even the goodbye that HTTP/2 would answer with: the next host would take it for its own.
  */
-export async function serveSessions(port: Port, accept: (stream: Duplex) => void): Promise<void> {
+export async function serveHosts(port: Port, languages: readonly Language[]): Promise<void> {
   const buffer = Buffer.alloc(READ_BYTES);
-  let current: { session: Session; calls: OpenCalls; hostSeen: boolean } | undefined;
+  let current: { readonly turn: Turn; hostSeen: boolean } | undefined;
   let held = false;
   let roomWanted = false;
+  const outgoing = {
+    write: (bytes: Buffer) => port.write(bytes),
+    waitForRoom: () => {
+      roomWanted = true;
+      port.watchRoom(true);
+    },
+  };
 
-  const begin = (): void => {
-    const calls = followCalls();
-    const session: Session = createSession(
-      {
-        write: (bytes) => {
-          const count = port.write(bytes);
-          if (count > 0) calls.sent(bytes.subarray(0, count));
-          // Not while the session is in the middle of this very write.
-          if (calls.over) queueMicrotask(() => current?.session === session && finish());
-          return count;
-        },
-        waitForRoom: () => {
-          roomWanted = true;
-          port.watchRoom(true);
-        },
-      },
-      () => {
-        if (current?.session !== session || !held) return;
+  const begin = (language: Language): void => {
+    const turn: Turn = language.open(outgoing, {
+      onResume: () => {
+        if (current?.turn !== turn || !held) return;
         held = false;
         // Not from within the reader's own call: that could hand it bytes out of order.
         queueMicrotask(drain);
       },
-      () => {
-        if (current?.session !== session) return;
+      onEnd: () => {
+        if (current?.turn !== turn) return;
         current = undefined;
         held = false;
         // What the reader did not want any more must still be taken off the port.
         queueMicrotask(drain);
       },
-    );
-    current = { session, calls, hostSeen: false };
-    accept(session.stream);
+    });
+    current = { turn, hostSeen: false };
   };
 
   const finish = (): void => {
     const ended = current;
     current = undefined;
     held = false;
-    ended?.session.end();
+    ended?.turn.end();
   };
 
   /** Hands on what one host said. */
   const take = (said: Buffer): void => {
     if (current === undefined || said.length === 0) return;
-    current.calls.received(said);
-    if (current.calls.over) finish();
     // The buffer is read into again.
-    else held = !current.session.receive(Buffer.from(said));
+    const more = current.turn.receive(Buffer.from(said));
+    // What it said may have ended its turn.
+    held = current !== undefined && !more;
   };
 
   const drain = (): void => {
@@ -95,11 +82,12 @@ export async function serveSessions(port: Port, accept: (stream: Duplex) => void
         if (count < 1) break;
         const piece = buffer.subarray(length, length + count);
         length += count;
-        if (!startsWithPreface(piece)) continue;
+        const language = languages.find(({ begins }) => begins(piece));
+        if (language === undefined) continue;
         take(buffer.subarray(0, length - count));
-        if (current === undefined || current.calls.atBoundary) {
+        if (current === undefined || current.turn.atBoundary) {
           finish();
-          begin();
+          begin(language);
         }
         take(piece);
         length = 0;
@@ -117,7 +105,7 @@ export async function serveSessions(port: Port, accept: (stream: Duplex) => void
     if (!roomWanted) continue;
     roomWanted = false;
     port.watchRoom(false);
-    current?.session.room();
+    current?.turn.room();
   }
   finish();
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { PrepareGuest, SameMoment } from "../../hypervisor/factory/build.ts";
 import type { Deadline } from "../../sys/deadline.ts";
 import { type Agent, connectAgent } from "../agent-client.ts";
+import { greet } from "../greet.ts";
 import { guestRequest } from "../sandbox/guest-request.ts";
 import { REHEARSAL, rehearsalNetwork } from "./rehearsal.ts";
 
@@ -53,16 +54,19 @@ async function lastRound(
   return moment ?? { guestNanoseconds: 0n, hostNanoseconds: 0n };
 }
 
-function rehearse(
+/** As a pod's start: a greeting, then gRPC. */
+async function rehearse(
   { agentSocket, nicMac }: RehearsingGuest,
   mac: string,
   hardwareMac: string,
   deadline: Deadline,
   more?: (agent: Agent) => Promise<void>,
 ): Promise<void> {
-  return withAgent(agentSocket, deadline, async (agent) => {
-    const network = rehearsalNetwork(nicMac === undefined ? undefined : { mac, hardwareMac });
-    await agent.createSandbox(guestRequest(REHEARSAL, network, deadline.remainingMs()), deadline);
+  const network = rehearsalNetwork(nicMac === undefined ? undefined : { mac, hardwareMac });
+  const request = guestRequest(REHEARSAL, network, deadline.remainingMs());
+  const answer = await greet(agentSocket, request, deadline);
+  if ("refused" in answer) throw answer.refused;
+  await withAgent(agentSocket, deadline, async (agent) => {
     await agent.destroySandbox({ powerOff: false }, deadline);
     await more?.(agent);
   });

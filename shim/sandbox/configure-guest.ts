@@ -4,6 +4,7 @@ import type { GuestNetwork } from "../../network/guest-network.ts";
 import type { Deadline } from "../../sys/deadline.ts";
 import { wrapError } from "../../sys/error.ts";
 import type { Agent } from "../agent-client.ts";
+import { type Greeted, greet } from "../greet.ts";
 import type { Timeline } from "../state/timeline.ts";
 import type { SandboxSpec } from "./bundle.ts";
 import { guestRequest } from "./guest-request.ts";
@@ -16,53 +17,54 @@ export interface RunningGuest {
   readonly deadline: Deadline;
   readonly vm: Vm;
   readonly agent: Agent;
+  readonly network: GuestNetwork;
 }
 
-/** A restored guest answers at once or not at all: this is long enough to be sure. */
+/** A restored guest answers at once or not at all: this share of a boot's time is long enough to be sure. */
 const RESTORED_SHARE = 0.25;
 
-/** Waits until the guest's agent serves. Returns when that began, in the timeline's milliseconds. */
-export async function reachAgent(guest: RunningGuest): Promise<number> {
-  const { spec, settings, timeline, deadline, vm, agent } = guest;
+/** Waits until the agent of a guest that boots serves, and makes the guest the pod's, in one round trip. */
+export async function configureBooted(guest: RunningGuest): Promise<void> {
+  const { spec, settings, timeline, deadline, vm, agent, network } = guest;
+  const { dialTimeoutSeconds, requestTimeoutSeconds } = settings.configuration.agent;
   const runningMs = timeline.nowMs();
-  const dialMs = settings.timeoutMs(settings.configuration.agent.dialTimeoutSeconds);
-  const dialing = deadline.within(
-    vm.restored === undefined ? dialMs : dialMs * RESTORED_SHARE,
-    `reach the agent of ${spec.id}`,
-  );
-  const waiting = vm.restored === undefined ? "guest boot" : "agent ready";
-  await timeline
-    .measure(waiting, () => agent.ready(dialing))
-    .catch((error: unknown) => {
-      throw wrapError(error, {
-        operation: "reach",
-        object: "the agent in the guest",
-        hint: `the guest's console ends with:\n${vm.consoleTail()}`,
-      });
-    });
-  return runningMs;
-}
-
-/** Makes the guest the pod's, in one round trip. */
-export async function configureGuest(
-  guest: RunningGuest & { readonly network: GuestNetwork; readonly runningMs: number },
-): Promise<void> {
-  const { spec, settings, timeline, deadline, vm, agent, network, runningMs } = guest;
+  const dialing = deadline.within(settings.timeoutMs(dialTimeoutSeconds), `reach the agent of ${spec.id}`);
+  await timeline.measure("guest boot", () => agent.ready(dialing)).catch((error) => unreachable(vm, error));
   const asking = deadline.within(
-    settings.timeoutMs(settings.configuration.agent.requestTimeoutSeconds),
+    settings.timeoutMs(requestTimeoutSeconds),
     `configure the guest of ${spec.id}`,
   );
   const { milestones } = await timeline.measure("configure", () =>
-    agent.createSandbox(guestRequest(spec, network, asking.remainingMs() / 2, vm.restored?.clock), asking),
+    agent.createSandbox(guestRequest(spec, network, asking.remainingMs() / 2), asking),
   );
-  // A restored guest's milestones are those of its template.
-  if (vm.restored !== undefined) return;
   let startMs = runningMs;
   for (const { name, seconds } of milestones) {
     const endMs = runningMs + seconds * 1000;
     timeline.add({ name: `guest: ${name}`, startMs, endMs });
     startMs = endMs;
   }
+}
+
+/** Makes a restored guest the pod's, by the first words to it. Rejects when it is silent. */
+export async function configureRestored(guest: RunningGuest): Promise<Greeted> {
+  const { spec, settings, timeline, deadline, vm, network } = guest;
+  const { dialTimeoutSeconds, requestTimeoutSeconds } = settings.configuration.agent;
+  const asking = deadline.within(
+    settings.timeoutMs(dialTimeoutSeconds * RESTORED_SHARE + requestTimeoutSeconds),
+    `configure the guest of ${spec.id}`,
+  );
+  const request = guestRequest(spec, network, asking.remainingMs() / 2, vm.restored?.clock);
+  return timeline
+    .measure("configure", () => greet(vm.agentSocket, request, asking))
+    .catch((error) => unreachable(vm, error));
+}
+
+function unreachable(vm: Vm, error: unknown): never {
+  throw wrapError(error, {
+    operation: "reach",
+    object: "the agent in the guest",
+    hint: `the guest's console ends with:\n${vm.consoleTail()}`,
+  });
 }
 
 /** The result of `work`, or why the VM ended before there was one. */

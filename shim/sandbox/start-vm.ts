@@ -15,7 +15,7 @@ import { vmPlan } from "../factory/vm-plan.ts";
 import type { Log } from "../log.ts";
 import type { Timeline } from "../state/timeline.ts";
 import type { SandboxSpec } from "./bundle.ts";
-import { configureGuest, reachAgent, unlessEnded } from "./configure-guest.ts";
+import { configureBooted, configureRestored, unlessEnded } from "./configure-guest.ts";
 import { rateLimits, type Settings } from "./settings.ts";
 import { type StartTurn, startTurn } from "./turn.ts";
 
@@ -52,17 +52,11 @@ export async function startVm(start: VmStart): Promise<ConnectedVm> {
   const together = deadlineIn(deadline.remainingMs(), deadline.job, signal);
   const turn = startTurn(start.settings, { ...start, deadline: together });
   const connecting = connectPod(start, together);
-  const starting = startAnsweringGuest(
-    { ...start, turn },
-    connecting.then(({ nics }) => nics),
-    together,
-  );
+  const starting = startConfiguredGuest({ ...start, turn }, connecting, together);
   try {
     // The first failure is the reason; the other side is told, and waited for.
-    const [{ nics, network }, guest] = await Promise.all([connecting, starting]);
-    const { vm, agent } = guest;
-    await unlessEnded(vm, () => configureGuest({ ...start, ...guest, network: inGuest(network, nics, vm) }));
-    return { vm, agent, nics };
+    const [{ nics }, guest] = await Promise.all([connecting, starting]);
+    return { ...guest, nics };
   } catch (error) {
     giveUp.abort(error);
     await Promise.allSettled([connecting, starting]);
@@ -103,30 +97,43 @@ interface Waiting extends VmStart {
 }
 
 /** A restored guest that is silent is given up, and one is booted in its place. */
-async function startAnsweringGuest(
+async function startConfiguredGuest(
   start: Waiting,
-  nics: Promise<readonly AttachedNic[]>,
+  connecting: Promise<PodNetwork>,
   deadline: Deadline,
-): Promise<PodVm & { readonly runningMs: number }> {
+): Promise<PodVm> {
   const { log, spec, settings } = start;
+  const nics = connecting.then((pod) => pod.nics);
   const starting = startGuest(start, settings.configuration, nics, deadline);
   // gRPC takes 25 ms to load: QEMU, which has been executed when the netns is connected, starts meanwhile.
   const load = () => import("../agent-client.ts");
-  const [vm, { connectAgent }] = await Promise.all([starting, nics.then(load, load)]);
+  const [vm, { connectAgent }, pod] = await Promise.all([starting, nics.then(load, load), connecting]);
   const agent = connectAgent(vm.agentSocket);
   void vm.exited.then(() => agent[Symbol.dispose]());
-  try {
-    const runningMs = await unlessEnded(vm, () => reachAgent({ ...start, deadline, vm, agent }));
-    return { vm, agent, runningMs };
-  } catch (error) {
-    if (vm.restored === undefined || deadline.signal.aborted) throw error;
-    log.warn("the restored guest does not answer: another one boots", { sandbox: spec.id, error });
-    vm.restored.distrust?.(error);
-    await vm.stop(deadline);
-    const { factory } = settings.configuration;
-    const cold = { ...settings.configuration, factory: { ...factory, template: false } };
-    return startAnsweringGuest({ ...start, settings: { ...settings, configuration: cold } }, nics, deadline);
+  const guest = { ...start, deadline, vm, agent, network: inGuest(pod.network, pod.nics, vm) };
+  if (vm.restored === undefined) {
+    await unlessEnded(vm, () => configureBooted(guest));
+    return { vm, agent };
   }
+  const answer = await unlessEnded(vm, () => configureRestored(guest)).catch((silence: unknown) => {
+    if (deadline.signal.aborted) throw silence;
+    return { silence };
+  });
+  if ("created" in answer) return { vm, agent };
+  if ("refused" in answer) throw answer.refused;
+  log.warn("the restored guest does not answer: another one boots", {
+    sandbox: spec.id,
+    error: answer.silence,
+  });
+  vm.restored.distrust?.(answer.silence);
+  await vm.stop(deadline);
+  const { factory } = settings.configuration;
+  const cold = { ...settings.configuration, factory: { ...factory, template: false } };
+  return startConfiguredGuest(
+    { ...start, settings: { ...settings, configuration: cold } },
+    connecting,
+    deadline,
+  );
 }
 
 function startGuest(

@@ -236,10 +236,40 @@ export interface CreateSandboxRequest {
 }
 
 export interface CreateSandboxResponse {
-  /** What the guest really has afterwards. */
-  interfaces: Interface[];
   /** As in GetGuestDetailsResponse: for the start's timeline, without another round trip. */
   milestones: BootMilestone[];
+}
+
+/**
+ * What the host of a restored guest says on the port before it speaks HTTP/2 there: CreateSandbox in one frame, with the
+ * answer in another (proto/greeting.ts has the frame). What runs for the first time after a restore is slow under emulation,
+ * and setting up HTTP/2 and gRPC would be most of it; they come when the pod answers already.
+ */
+export interface Greeting {
+  createSandbox:
+    | CreateSandboxRequest
+    | undefined;
+  /** How long the host waits for the answer. */
+  timeoutMilliseconds: number;
+}
+
+export interface GreetingAnswer {
+  created:
+    | CreateSandboxResponse
+    | undefined;
+  /** Set instead when it failed: what gRPC would have sent. */
+  failure: Failure | undefined;
+}
+
+export interface Failure {
+  code: number;
+  details: string;
+  metadata: { [key: string]: string };
+}
+
+export interface Failure_MetadataEntry {
+  key: string;
+  value: string;
 }
 
 export interface PrepareTemplateRequest {
@@ -2478,14 +2508,11 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
 };
 
 function createBaseCreateSandboxResponse(): CreateSandboxResponse {
-  return { interfaces: [], milestones: [] };
+  return { milestones: [] };
 }
 
 export const CreateSandboxResponse: MessageFns<CreateSandboxResponse> = {
   encode(message: CreateSandboxResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.interfaces) {
-      Interface.encode(v!, writer.uint32(10).fork()).join();
-    }
     for (const v of message.milestones) {
       BootMilestone.encode(v!, writer.uint32(18).fork()).join();
     }
@@ -2505,14 +2532,6 @@ export const CreateSandboxResponse: MessageFns<CreateSandboxResponse> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.interfaces.push(Interface.decode(reader, reader.uint32()));
-            continue;
-          }
           case 2: {
             if (tag !== 18) {
               break;
@@ -2538,8 +2557,304 @@ export const CreateSandboxResponse: MessageFns<CreateSandboxResponse> = {
   },
   fromPartial(object: DeepPartial<CreateSandboxResponse>): CreateSandboxResponse {
     const message = createBaseCreateSandboxResponse();
-    message.interfaces = object.interfaces?.map((e) => Interface.fromPartial(e)) || [];
     message.milestones = object.milestones?.map((e) => BootMilestone.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseGreeting(): Greeting {
+  return { createSandbox: undefined, timeoutMilliseconds: 0 };
+}
+
+export const Greeting: MessageFns<Greeting> = {
+  encode(message: Greeting, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.createSandbox !== undefined) {
+      CreateSandboxRequest.encode(message.createSandbox, writer.uint32(10).fork()).join();
+    }
+    if (message.timeoutMilliseconds !== 0) {
+      writer.uint32(16).uint32(message.timeoutMilliseconds);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Greeting {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGreeting();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.createSandbox = CreateSandboxRequest.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.timeoutMilliseconds = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Greeting>): Greeting {
+    return Greeting.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Greeting>): Greeting {
+    const message = createBaseGreeting();
+    message.createSandbox = (object.createSandbox !== undefined && object.createSandbox !== null)
+      ? CreateSandboxRequest.fromPartial(object.createSandbox)
+      : undefined;
+    message.timeoutMilliseconds = object.timeoutMilliseconds ?? 0;
+    return message;
+  },
+};
+
+function createBaseGreetingAnswer(): GreetingAnswer {
+  return { created: undefined, failure: undefined };
+}
+
+export const GreetingAnswer: MessageFns<GreetingAnswer> = {
+  encode(message: GreetingAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.created !== undefined) {
+      CreateSandboxResponse.encode(message.created, writer.uint32(10).fork()).join();
+    }
+    if (message.failure !== undefined) {
+      Failure.encode(message.failure, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GreetingAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGreetingAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.created = CreateSandboxResponse.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.failure = Failure.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GreetingAnswer>): GreetingAnswer {
+    return GreetingAnswer.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GreetingAnswer>): GreetingAnswer {
+    const message = createBaseGreetingAnswer();
+    message.created = (object.created !== undefined && object.created !== null)
+      ? CreateSandboxResponse.fromPartial(object.created)
+      : undefined;
+    message.failure = (object.failure !== undefined && object.failure !== null)
+      ? Failure.fromPartial(object.failure)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseFailure(): Failure {
+  return { code: 0, details: "", metadata: {} };
+}
+
+export const Failure: MessageFns<Failure> = {
+  encode(message: Failure, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== 0) {
+      writer.uint32(8).uint32(message.code);
+    }
+    if (message.details !== "") {
+      writer.uint32(18).string(message.details);
+    }
+    globalThis.Object.entries(message.metadata).forEach(([key, value]: [string, string]) => {
+      Failure_MetadataEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Failure {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFailure();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.code = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.details = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = Failure_MetadataEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.metadata[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Failure>): Failure {
+    return Failure.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Failure>): Failure {
+    const message = createBaseFailure();
+    message.code = object.code ?? 0;
+    message.details = object.details ?? "";
+    message.metadata = (globalThis.Object.entries(object.metadata ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseFailure_MetadataEntry(): Failure_MetadataEntry {
+  return { key: "", value: "" };
+}
+
+export const Failure_MetadataEntry: MessageFns<Failure_MetadataEntry> = {
+  encode(message: Failure_MetadataEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Failure_MetadataEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFailure_MetadataEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Failure_MetadataEntry>): Failure_MetadataEntry {
+    return Failure_MetadataEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Failure_MetadataEntry>): Failure_MetadataEntry {
+    const message = createBaseFailure_MetadataEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
@@ -4130,7 +4445,7 @@ export const PingResponse: MessageFns<PingResponse> = {
 };
 
 /**
- * The API of process 1 in the guest, spoken as gRPC over one virtio-serial port.
+ * The API of process 1 in the guest, spoken as gRPC over one virtio-serial port; a restored guest is greeted first.
  * The shim is the only client. Numbers are never reused; fields are only added.
  *
  * Errors: gRPC status codes; trailing metadata `tapir-operation`, `tapir-object` and `tapir-errno`
