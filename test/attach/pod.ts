@@ -34,9 +34,10 @@ export async function startPod(
   name: string,
   keys: Readonly<Record<string, string>>,
   deadline: Deadline,
+  linux: PodConfig["linux"] = {},
 ): Promise<AttachPod> {
   const entries = Object.entries(keys).map(([key, value]) => [`io.tapir.config.${key}`, value]);
-  const config = node.podConfig(name, { annotations: Object.fromEntries(entries) });
+  const config = node.podConfig(name, { annotations: Object.fromEntries(entries), linux });
   const id = await node.crictl.runp(config, "tapir", deadline);
   const directory = sandboxDirectory(node.stateDirectory, "k8s.io", id);
   const steps = readTimeline(directory).steps.map((step) => step.name);
@@ -108,7 +109,8 @@ export async function useQueues(
   });
   const script = ["cat /proc/interrupts", ...pings, "echo ---", "cat /proc/interrupts"];
   const looking = ["ls /sys/class/net/eth0/queues", ...script].join(" && ");
-  const [before = "", after = ""] = (await runInPod(node, pod, looking, deadline)).split("---");
+  const runScript = await startContainer(node, pod, deadline);
+  const [before = "", after = ""] = (await runScript(looking)).split("---");
   const lines = before.split("\n");
   const sums = interruptsOf(before, processors);
   return {
@@ -131,7 +133,11 @@ function interruptsOf(text: string, processors: number): number[] {
     .map((counts) => counts.reduce((sum, count) => sum + Number(count), 0));
 }
 
-async function runInPod(node: TestNode, pod: AttachPod, script: string, deadline: Deadline): Promise<string> {
+/** Runs a script in a container; returns what it printed. */
+export type RunScript = (script: string) => Promise<string>;
+
+/** A container of the pod, which runs scripts. */
+export async function startContainer(node: TestNode, pod: AttachPod, deadline: Deadline): Promise<RunScript> {
   const { name } = pod.config.metadata;
   const write = (what: string, value: unknown): string => {
     const path = join(node.directory, `${what}-${name}.json`);
@@ -152,5 +158,5 @@ async function runInPod(node: TestNode, pod: AttachPod, script: string, deadline
   const files = [write("container", container), write("sandbox", pod.config)];
   const id = await crictl("create", "--no-pull", pod.id, ...files);
   await crictl("start", id);
-  return crictl("exec", "--sync", id, "/bin/sh", "-c", script);
+  return (script) => crictl("exec", "--sync", id, "/bin/sh", "-c", script);
 }

@@ -2,6 +2,8 @@ import type { GuestView } from "../../cli/management-client.ts";
 import type { DiscoveredNetwork } from "../../network/discover.ts";
 import { IFF, NUD, RT_TABLE } from "../../sys/netlink/records.ts";
 
+const DEFAULT_QUEUE_LENGTH = 1000;
+
 /** A network as lines that can be compared by eye and by program, each list sorted. */
 export interface NetworkText {
   readonly interfaces: readonly string[];
@@ -19,7 +21,11 @@ export function textOfNetns({ links, routes }: DiscoveredNetwork): NetworkText {
   const nameOf = new Map(veths.map(({ link }) => [link.index, link.name]));
   return {
     interfaces: veths
-      .map(({ link }) => interfaceText({ ...link, up: (link.flags & IFF.UP) !== 0 }))
+      .map(({ link }) => {
+        // A NIC cannot be without a queue; the first qdisc gives a link without one this length too.
+        const txQueueLength = link.txQueueLength || DEFAULT_QUEUE_LENGTH;
+        return interfaceText({ ...link, txQueueLength, up: (link.flags & IFF.UP) !== 0 });
+      })
       .toSorted(),
     addresses: veths
       .flatMap(({ link, addresses }) => addresses.map((one) => addressText({ ...one, device: link.name })))

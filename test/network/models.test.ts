@@ -1,0 +1,191 @@
+// Requires root, containerd, CNI plugins, QEMU and what the set-up puts below build/.
+// How a pod's links are connected: each model, what it leaves alone, and how fast it lets a NIC be.
+import { join } from "node:path";
+import test, { type ExecutionContext } from "ava";
+import { askGuest, pingFromGuest } from "../../cli/management-client.ts";
+import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
+import { MORE_LINKS } from "../attach/plugin.ts";
+import {
+  type AttachPod,
+  assertConnected,
+  removePod,
+  startContainer,
+  startPod,
+  useQueues,
+} from "../attach/pod.ts";
+import type { PodConfig } from "../harness/crictl.ts";
+import { useNode } from "../harness/fixture.ts";
+import { BUILT } from "../harness/project.ts";
+import { run, runOk } from "../harness/run.ts";
+import { DETOUR, PLUGINS } from "./models-plugin.ts";
+import { measureRates, type Rates } from "./traffic.ts";
+
+const GATEWAYS = ["10.88.0.1", "fd00:88::1"];
+const NETWORK_KEYS = ["internetworking_model", "disable_new_netns", "[rt]x_rate_limiter_max_rate"];
+const KEYS = [...NETWORK_KEYS, "attach", "default_vcpus"];
+const MBIT = 1_000_000;
+/** What the issue allows: a tenth. */
+const TOLERANCE = 0.1;
+
+const node = useNode(test, {
+  plugins: PLUGINS,
+  cni: (conflist) => ({
+    ...conflist,
+    plugins: conflist.plugins.map((one) => (one.type === "bridge" ? { ...one, type: "models-test" } : one)),
+  }),
+  configuration: `[runtime]\nenable_annotations = ${JSON.stringify(KEYS)}\n`,
+});
+
+const soon = (): Deadline => deadlineIn(120_000, "test models");
+const MORE = Object.fromEntries(MORE_LINKS.map(({ name, ...ends }) => [name, ends]));
+const eth0 = (pod: AttachPod) => ({ eth0: { node: GATEWAYS, pod: pod.addresses } });
+/** A pod that goes with its test. */
+async function start(
+  t: ExecutionContext,
+  name: string,
+  keys: Readonly<Record<string, string>>,
+  linux: PodConfig["linux"] = {},
+): Promise<AttachPod> {
+  const pod = await startPod(node(), name, keys, soon(), linux);
+  t.teardown(() => removePod(node(), pod, soon()));
+  return pod;
+}
+
+const inPod = (pod: AttachPod, line: string): Promise<string> => {
+  const [command = "", ...args] = line.split(" ");
+  return runOk({ command, args, netns: pod.netnsPath, deadline: soon() });
+};
+
+async function tapir(pod: AttachPod, verb: string, input?: unknown): Promise<string> {
+  const { exitCode, stdout, stderr } = await run({
+    command: join(BUILT.shim, "tapir"),
+    args: ["network", verb, pod.id.slice(0, 12), ...(input === undefined ? [] : ["-"])],
+    env: { ...process.env, TAPIR_CONFIG: join(node().directory, "configuration.toml") },
+    deadline: soon(),
+    ...(input === undefined ? {} : { input: JSON.stringify(input) }),
+  });
+  if (exitCode !== 0) throw new Error(stderr);
+  return stdout;
+}
+
+/** Wanted in Mbit/s. */
+async function assertRates(
+  t: ExecutionContext,
+  measure: () => Promise<Record<string, Rates>>,
+  wanted: Record<string, Rates>,
+): Promise<void> {
+  const measured = await measure();
+  for (const [nic, { rx, tx }] of Object.entries(wanted)) {
+    const is = measured[nic] ?? { rx: 0, tx: 0 };
+    const off = [is.rx / rx - 1, is.tx / tx - 1].map((part) => `${(100 * part).toFixed(1)} %`);
+    t.log(
+      `${nic}: rx ${is.rx.toFixed(2)} of ${rx} Mbit/s (${off[0]}), tx ${is.tx.toFixed(2)} of ${tx} (${off[1]})`,
+    );
+    t.true(Math.abs(is.rx / rx - 1) < TOLERANCE, `${nic} receives ${is.rx} Mbit/s, not ${rx}`);
+    t.true(Math.abs(is.tx / tx - 1) < TOLERANCE, `${nic} sends ${is.tx} Mbit/s, not ${tx}`);
+  }
+}
+
+for (const model of ["tcfilter", "macvtap"]) {
+  test.serial(`${model}: one NIC warm and two hot, limited by annotation, changed at run time`, async (t) => {
+    const limits = {
+      "network.rx_rate_limiter_max_rate": String(4 * MBIT),
+      "network.tx_rate_limiter_max_rate": String(2 * MBIT),
+    };
+    const keys = { "network.internetworking_model": model, "factory.attach": "warm", ...limits };
+    const pod = await start(t, "three", keys);
+    t.deepEqual(pod.steps, ["load state", "hot-plug", "hot-plug"]);
+    await assertConnected(t, node(), pod, { ...eth0(pod), ...MORE });
+    const [tap] = JSON.parse(await inPod(pod, "ip -j -d link show tap1_tapir")) as {
+      linkinfo: { info_kind: string };
+    }[];
+    t.is(tap?.linkinfo.info_kind, model === "macvtap" ? "macvtap" : "tun");
+    const runScript = await startContainer(node(), pod, soon());
+    const nics = {
+      eth0: { node: "10.88.0.1", pod: pod.addresses[0] ?? "" },
+      net1: { node: MORE_LINKS[0].node[0], pod: MORE_LINKS[0].pod[0] },
+    };
+    const measure = () => measureRates(node(), pod, runScript, nics);
+    await assertRates(t, measure, { eth0: { rx: 4, tx: 2 }, net1: { rx: 4, tx: 2 } });
+
+    const change = { RxRateLimiterMaxRate: 2 * MBIT, TxRateLimiterMaxRate: 3 * MBIT };
+    await tapir(pod, "update-iface", { Name: "eth0", ...change });
+    await tapir(pod, "update-iface", { Name: "net1", Mtu: 1300, TxRateLimiterMaxRate: 6 * MBIT });
+    // What is not said stays.
+    await assertRates(t, measure, { eth0: { rx: 2, tx: 3 }, net1: { rx: 4, tx: 6 } });
+    await tapir(pod, "update-iface", { Name: "eth0", RxRateLimiterMaxRate: 0, TxRateLimiterMaxRate: 0 });
+    t.notRegex(await inPod(pod, "tc qdisc show dev eth0"), /tbf/);
+    t.is((await askGuest(pod.directory)).interfaces.find(({ name }) => name === "net1")?.mtu, 1300);
+    await tapir(pod, "diff");
+
+    await tapir(pod, "del-iface", { Name: "net1" });
+    t.notRegex(await inPod(pod, "ip link"), /tap1_tapir|ifb1_tapir/);
+    t.notRegex(await inPod(pod, "tc qdisc show dev net1"), /tbf|ingress/);
+    await t.notThrowsAsync(pingFromGuest(pod.directory, "10.88.0.1", 10_000));
+  });
+}
+
+test.serial("macvtap: a VM that boots with it, two queues, IPv4 and IPv6", async (t) => {
+  const keys = {
+    "network.internetworking_model": "macvtap",
+    "factory.attach": "cold",
+    "hypervisor.qemu.default_vcpus": "2",
+  };
+  const pod = await start(t, "cold", keys);
+  t.deepEqual(pod.steps, ["guest boot"]);
+  await assertConnected(t, node(), pod, eth0(pod));
+  const used = await useQueues(node(), pod, 2, GATEWAYS[0] ?? "");
+  t.deepEqual(used.names, ["rx-0", "rx-1", "tx-0", "tx-1"]);
+});
+
+test.serial("filters that CNI put below ingress and clsact still take what they took", async (t) => {
+  const pod = await start(t, "filters", {});
+  // The link that the filters lead to has no address; its name is as long as a name can be.
+  await assertConnected(t, node(), pod, { ...eth0(pod), ...MORE, [DETOUR.pod]: { node: [], pod: [] } });
+  const datagrams = `for i in 1 2 3 4 5 6 7; do echo x > /dev/udp/$0/9999; done`;
+  const [address = ""] = pod.addresses;
+  for (const [at, to] of [address, MORE_LINKS[0].pod[0]].entries()) {
+    const before = await receivedOnNode();
+    await node().run("bash", ["-c", datagrams, to], soon());
+    const after = await receivedOnNode();
+    t.true(after - before >= 7, `${["ingress", "clsact"][at]}: ${after - before} of 7 took the detour`);
+    await t.notThrowsAsync(node().ping(to, soon()));
+  }
+  t.regex(await inPod(pod, "tc qdisc show dev eth0"), /qdisc ingress/);
+  t.regex(await inPod(pod, "tc qdisc show dev net1"), /qdisc clsact/);
+
+  async function receivedOnNode(): Promise<number> {
+    const { stdout } = await node().run("ip", ["-j", "-s", "link", "show", DETOUR.node], soon());
+    return (JSON.parse(stdout) as { stats64: { rx: { packets: number } } }[])[0]?.stats64.rx.packets ?? 0;
+  }
+});
+
+test.serial("none: no NIC, and the namespace is as CNI left it", async (t) => {
+  const pod = await start(t, "without", { "network.internetworking_model": "none" });
+  const { interfaces } = await askGuest(pod.directory);
+  t.deepEqual(interfaces, []);
+  t.notRegex(await inPod(pod, "ip link"), /tapir/);
+  t.notRegex(await inPod(pod, "tc qdisc"), /ingress/);
+});
+
+test.serial(
+  "a pod of the node's network: refused; with disable_new_netns and none it has no NIC",
+  async (t) => {
+    const onNode = { security_context: { namespace_options: { network: 2 } } };
+    const none = { "network.internetworking_model": "none" };
+    await t.throwsAsync(start(t, "host", none, onNode), { message: /would be the host's/ });
+    const disabled = { "network.disable_new_netns": "true" };
+    await t.throwsAsync(start(t, "host", disabled, onNode), {
+      message: /tcfilter.* would connect the VM .*set internetworking_model = .*none/,
+    });
+    const pod = await start(t, "host", { ...none, ...disabled }, onNode);
+    t.deepEqual((await askGuest(pod.directory)).interfaces, []);
+    t.notRegex((await node().run("ip", ["link"], soon())).stdout, /tap\d_tapir/);
+  },
+);
+
+test.serial("an unknown model is refused and the known ones are listed", async (t) => {
+  await t.throwsAsync(start(t, "unknown", { "network.internetworking_model": "bridge" }), {
+    message: /expected .*tcfilter.* or .*macvtap.* or .*none.*, got .*bridge/,
+  });
+});
