@@ -15,20 +15,20 @@ const SECONDS = 3;
 /** Sends datagrams: what a shaper lets through does not depend on how fast anybody answers. Takes streams: they do not flood a guest. */
 const NODE_SIDE = `
 require("node:net").createServer((stream) => stream.on("error", () => {}).resume()).listen(${PORT});
-const socket = require("node:dgram").createSocket("udp4");
+const { createSocket } = require("node:dgram");
 const bytes = Buffer.alloc(${DATAGRAM_BYTES});
-let start, sent = 0;
+// One each: what waits for one pod's NIC must not keep another's waiting.
+const targets = process.argv.slice(1).map((address) => ({ address, socket: createSocket("udp4") }));
+const start = performance.now();
+let sent = 0;
 const send = () => {
   const due = Math.floor((performance.now() - start) / ${BATCH.milliseconds}) * ${BATCH.datagrams};
   for (const limit = Math.min(due, sent + 4 * ${BATCH.datagrams}); sent < limit; sent++)
-    for (const to of process.argv.slice(1)) socket.send(bytes, ${PORT}, to, () => {});
+    for (const { socket, address } of targets) socket.send(bytes, ${PORT}, address, () => {});
   sent = due;
 };
-socket.bind(${PORT}, () => {
-  start = performance.now();
-  setInterval(send, ${BATCH.milliseconds});
-  console.log("ready");
-});
+setInterval(send, ${BATCH.milliseconds});
+console.log("ready");
 `;
 
 /** Takes what pods send, and sends datagrams to the addresses given, until it is killed. */
