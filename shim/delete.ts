@@ -73,5 +73,11 @@ function groupOf(id: string, bundle: string): PodGroup | undefined {
 /** The first record of an exit is the true one: nothing overwrites it with a kill that came later. */
 function exitOf(bundle: string): ExitRecord {
   const recorded = exitFile.read(bundle);
-  return recorded ?? { pid: Number(taskPidFile.read(bundle) ?? 0), status: KILLED, exitedAtMs: Date.now() };
+  return recorded ?? { pid: pidOf(bundle), status: KILLED, exitedAtMs: Date.now() };
+}
+
+/** 0 when nobody knows: a file that holds something else must not keep the bundle for ever. */
+function pidOf(bundle: string): number {
+  const text = taskPidFile.read(bundle) ?? "";
+  return /^\d{1,9}$/.test(text) ? Number(text) : 0;
 }

@@ -1,21 +1,10 @@
 // Requires root. The shim's commands as containerd runs them, without a containerd.
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { BootstrapParams, BootstrapResult } from "../../proto/gen/containerd/runtime/bootstrap.ts";
 import {
-  CreateTaskRequest,
   DeleteRequest,
-  DeleteResponse,
   KillRequest,
   ShutdownRequest,
   WaitRequest,
@@ -25,85 +14,18 @@ import { connect } from "../../shim/ttrpc/client.ts";
 import { deadlineIn } from "../../sys/deadline.ts";
 import { identify, isAlive } from "../../sys/identity.ts";
 import { waitForExit } from "../../sys/process.ts";
-import { bundleFakeShim, FAKE_STATE } from "../fakes/shim-bundle.ts";
-import { useInventory } from "../harness/fixture.ts";
 import { command } from "./command.ts";
+import { netns, useShimCommands } from "./commands.ts";
 
-const directory = mkdtempSync(join(tmpdir(), "shim-commands-"));
-const environment = {
-  [FAKE_STATE]: join(directory, "state"),
-  TAPIR_SOCKET_DIR: join(directory, "s"),
-  MAX_SHIM_VERSION: "2",
-};
-let program = "";
-
-useInventory(test, directory, async () => {
-  rmSync(directory, { recursive: true, force: true });
-  rmSync(join(program, ".."), { recursive: true, force: true });
-});
-test.before("bundle the shim", async () => {
-  program = join(await bundleFakeShim(), "containerd-shim-tapir-v2");
-});
-
-const netns = { linux: { namespaces: [{ type: "network", path: "/run/netns/x" }] } };
-
-function makeBundle(name: string, config: object | string | undefined = netns): string {
-  const bundle = join(directory, name);
-  mkdirSync(bundle);
-  const text = typeof config === "string" ? config : JSON.stringify(config);
-  if (text !== "") writeFileSync(join(bundle, "config.json"), text);
-  return bundle;
-}
-
-interface Started {
-  readonly bundle: string;
-  readonly socket: string;
-  readonly pid: number;
-}
-
-async function shim(
-  bundle: string,
-  args: string,
-  more: { input?: Uint8Array; env?: NodeJS.ProcessEnv } = {},
-) {
-  const flags = `-namespace n -address ${directory}/containerd.sock ${args}`;
-  const env = { ...process.env, ...environment, ...more.env };
-  const { input } = more;
-  return command({
-    program,
-    args: flags.split(" "),
-    cwd: bundle,
-    env,
-    ...(input === undefined ? {} : { input }),
-  });
-}
-
-async function start(name: string): Promise<Started> {
-  const bundle = makeBundle(name);
-  const { stdout } = await shim(bundle, `-id ${name} start`);
-  const { address } = JSON.parse(stdout.toString()) as { address: string };
-  return {
-    bundle,
-    socket: address.replace("unix://", ""),
-    pid: Number(readFileSync(join(bundle, "shim.pid"), "utf8")),
-  };
-}
-
-async function create({ socket, bundle }: Started, id: string): Promise<void> {
-  const client = await connect(socket, 1000);
-  const request = CreateTaskRequest.encode(CreateTaskRequest.fromPartial({ id, bundle })).finish();
-  await client.call("containerd.task.v3.Task", "Create", request, { timeoutMs: 10_000 });
-  client.close();
-}
-
-async function remove({ bundle }: Started, id: string) {
-  const result = await shim(bundle, `-id ${id} -bundle ${bundle} delete`);
-  return { ...result, response: DeleteResponse.decode(result.stdout) };
-}
+const commands = useShimCommands(test);
+const { directory, makeBundle, run: shim, start, create, remove } = commands;
 
 test("-v and -info", async (t) => {
-  t.regex((await command({ program, args: ["-v"], cwd: directory })).stdout.toString(), /Version: +\d+\.\d+/);
-  const { stdout, stderr } = await command({ program, args: ["-info"], cwd: directory });
+  t.regex(
+    (await command({ program: commands.program(), args: ["-v"], cwd: directory })).stdout.toString(),
+    /Version: +\d+\.\d+/,
+  );
+  const { stdout, stderr } = await command({ program: commands.program(), args: ["-info"], cwd: directory });
   t.like(RuntimeInfo.decode(stdout), { name: "io.containerd.tapir.v2" });
   t.is(stderr, "");
 });
@@ -125,7 +47,7 @@ test("start answers with an address only, in a session of its own, with nothing 
     Number(readFileSync(`/proc/${pid}/oom_score_adj`, "utf8")),
     Number(readFileSync("/proc/self/oom_score_adj", "utf8")) + 1,
   );
-  await remove({ bundle, pid, socket: "" }, "alone");
+  await remove({ bundle }, "alone");
 });
 
 test("containerd 1.6 gets text, 2.3 protobuf and its own socket directory", async (t) => {
@@ -143,7 +65,7 @@ test("containerd 1.6 gets text, 2.3 protobuf and its own socket directory", asyn
     ["old", old],
     ["new", bundle],
   ] as const) {
-    await remove({ bundle: path, pid: 0, socket: "" }, id);
+    await remove({ bundle: path }, id);
   }
   t.deepEqual(readdirSync(join(directory, "short")), []);
 });
@@ -266,7 +188,7 @@ test("delete ends a shim that lives, also one that hangs, in time", async (t) =>
 test("delete in a bundle that never came to life", async (t) => {
   for (const config of ["", "{", JSON.stringify(netns)]) {
     const bundle = makeBundle(`never-${config.length}`, config);
-    const { exitCode, response, stderr } = await remove({ bundle, pid: 0, socket: "" }, "never");
+    const { exitCode, response, stderr } = await remove({ bundle }, "never");
     t.is(exitCode, 0);
     t.is(stderr, "");
     t.like(response, { pid: 0, exitStatus: 137 });
