@@ -6,6 +6,7 @@ import {
   readFileSync,
   realpathSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
@@ -58,10 +59,14 @@ export async function bundleShim(options: BundleOptions): Promise<boolean> {
   const files: OutputFile[] = [
     ...(await bundleCli(options)),
     { name: CLI, text: `${shebang}import(${JSON.stringify(`./${CLI}.mjs`)});\n`, program: true },
-    ...(await Promise.all(Object.keys(SCRIPTS).map((name) => bundleScript(name, options)))),
-    { name: SHIM.first, text: FIRST, program: false },
+    ...(await Promise.all(
+      Object.entries(SCRIPTS).map(([name, source]) => bundleScript(name, source, options)),
+    )),
     { name: SHIM.name, text: launcher(options), program: true },
   ];
+  // What it keeps compiled is of use for these scripts only.
+  const define = { TAPIR_REVISION: JSON.stringify(revisionOf(files)) };
+  files.push(await bundleScript(SHIM.first, "shim/first.ts", options, define));
   const revision = revisionOf(files);
   const note = join(outDir, "revision");
   if (existsSync(note) && readFileSync(note, "utf8") === revision) return false;
@@ -70,15 +75,11 @@ export async function bundleShim(options: BundleOptions): Promise<boolean> {
   // The programs have names without an ending, so this says what they are.
   replace(join(outDir, "package.json"), '{ "type": "commonjs" }\n', 0o644);
   for (const { name, text, program } of files) replace(join(outDir, name), text, program ? 0o755 : 0o644);
+  rmSync(join(outDir, "cache"), { recursive: true, force: true });
   await warm(outDir);
   replace(note, revision, 0o644);
   return true;
 }
-
-/** A cache that fails is no reason not to start. */
-const FIRST = `require("node:module").enableCompileCache({ directory: __dirname + "/cache", portable: true });
-require("./main.cjs");
-`;
 
 function launcher({ outDir, nodePath, place = outDir }: BundleOptions): string {
   return readFileSync(join(PROJECT, SHIM.launcher), "utf8")
@@ -100,7 +101,7 @@ function tooLong(nodePath: string): TapirError {
   });
 }
 
-/** Compiles what a pod runs once, as it will run: 20 ms less for each. */
+/** Compiles what a pod loads once, as it will run. What it runs, the first pods leave for those that come. */
 function warm(outDir: string): Promise<void> {
   return runLogged({
     command: process.execPath,
@@ -117,15 +118,25 @@ interface OutputFile {
 }
 
 /** CommonJS in one file: 5 to 10 ms less than modules in chunks; its parts run when they are imported. */
-async function bundleScript(name: string, { outDir, sandboxModule }: BundleOptions): Promise<OutputFile> {
+async function bundleScript(
+  name: string,
+  source: string,
+  { outDir, sandboxModule }: BundleOptions,
+  define: Readonly<Record<string, string>> = {},
+): Promise<OutputFile> {
   const files = await run("the shim", {
     ...common(outDir),
-    entryPoints: [SCRIPTS[name] ?? name],
+    entryPoints: [source],
     format: "cjs",
     // Node's own loader of modules is never woken up.
     supported: { "dynamic-import": false },
     banner: { js: CJS_BANNER },
-    define: { ...versionDefine(), "import.meta.dirname": "__dirname", "import.meta.url": "tapirUrl" },
+    define: {
+      ...versionDefine(),
+      ...define,
+      "import.meta.dirname": "__dirname",
+      "import.meta.url": "tapirUrl",
+    },
     plugins: [nativeModules(), scriptsStayOutside(sandboxModule)],
   });
   return { name, text: files.map(({ text }) => text).join(""), program: false };
