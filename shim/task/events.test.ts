@@ -85,9 +85,10 @@ function recordingLog(): Log & { readonly lines: string[] } {
 function open(
   t: ExecutionContext,
   address: string,
+  pauseMs = 5,
 ): { publisher: Publisher; log: ReturnType<typeof recordingLog> } {
   const log = recordingLog();
-  const publisher = openPublisher({ address, namespace: "k8s.io", log, pauseMs: 5 });
+  const publisher = openPublisher({ address, namespace: "k8s.io", log, pauseMs });
   t.teardown(() => publisher.close(0));
   return { publisher, log };
 }
@@ -173,6 +174,19 @@ test("close sends what is queued, but not for ever", async (t) => {
   await second.publisher.close(50);
   t.true(performance.now() - started < 2000);
   t.deepEqual(second.log.lines, ["error events not sent"]);
+});
+
+test("close does not sit out a pause: containerd may be back since the last try", async (t) => {
+  const containerd = fakeContainerd(t);
+  const { publisher, log } = open(t, containerd.path, 60_000);
+  publisher.publish("exit", { containerId: "a" });
+  publisher.publish("delete", { containerId: "a" });
+  // The first try fails, and the pause begins.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await containerd.up();
+  await publisher.close(2000);
+  t.deepEqual(topics(containerd), ["/tasks/exit", "/tasks/delete"]);
+  t.deepEqual(log.lines, []);
 });
 
 test("without an address (CRI-O) events are only logged", async (t) => {

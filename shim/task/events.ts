@@ -28,6 +28,7 @@ export interface PublisherOptions {
 const QUEUE_LENGTH = 2048;
 const TRIES = 5;
 const TRY_MS = 5000;
+const HURRIED_MS = 50;
 
 /**
  * A queue with one sender: an event is sent when the one before it has arrived or was given up, so the order holds.
@@ -39,6 +40,7 @@ export function openPublisher(options: PublisherOptions): Publisher {
   const path = pathOfAddress(address);
   const queue: Envelope[] = [];
   const closing = new AbortController();
+  const hurry = new AbortController();
   let client: Client | undefined;
   let sending: Promise<void> | undefined;
 
@@ -62,10 +64,16 @@ export function openPublisher(options: PublisherOptions): Publisher {
         if (refusals >= TRIES) return log.error("event given up", { topic: envelope.topic, error });
         log.debug("event not sent yet", { topic: envelope.topic, attempt, error });
       }
-      await pause(Math.min(attempt, TRIES) * pauseMs, undefined, { signal: closing.signal }).catch(
-        () => undefined,
-      );
+      await rest(attempt);
     }
+  };
+
+  /** Longer each time; short once the publisher is to close: containerd may be back since the last try. */
+  const rest = async (attempt: number): Promise<void> => {
+    const [ms, signal] = hurry.signal.aborted
+      ? [HURRIED_MS, closing.signal]
+      : [Math.min(attempt, TRIES) * pauseMs, hurry.signal];
+    await pause(ms, undefined, { signal }).catch(() => undefined);
   };
 
   const sendAll = async (): Promise<void> => {
@@ -90,6 +98,7 @@ export function openPublisher(options: PublisherOptions): Publisher {
       sending ??= sendAll();
     },
     async close(flushMs) {
+      hurry.abort();
       const flushed = new AbortController();
       const late = pause(flushMs, undefined, { signal: flushed.signal }).catch(() => undefined);
       await Promise.race([sending, late]);
