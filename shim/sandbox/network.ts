@@ -160,6 +160,7 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
   const changingLink = (caller: Deadline, wish: InterfaceWish, change: typeof addLink): Promise<void> =>
     inTurn(caller, async (place, deadline) => {
       const index = await change(place, wish, deadline);
+      await failpoint("network.changed");
       await synchronize(place, deadline);
       const nic = [...attached.values()].find(({ plan: { link } }) => link.index === index);
       await nic?.limiter.set(wish.limits, deadline);

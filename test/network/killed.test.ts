@@ -1,0 +1,166 @@
+// Requires root, containerd, CNI plugins, QEMU and what the set-up puts below build/.
+// The shim fails, or is killed, between two steps of what `tapir network` does: netns and guest are equal then, or the pod is
+// cleanly gone.
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import test from "ava";
+import { pingFromGuest } from "../../cli/management-client.ts";
+import { sandboxDirectory } from "../../shim/state/directory.ts";
+import { deadlineIn } from "../../sys/deadline.ts";
+import { ledgerOwner } from "../../sys/ledger.ts";
+import { unmount } from "../../sys/mount.ts";
+import { isAlive } from "../../sys/process.ts";
+import { type Meeting, openMeeting } from "../faults/meeting.ts";
+import type { PodStatus } from "../harness/crictl.ts";
+import { useNode } from "../harness/fixture.ts";
+import { BUILT } from "../harness/project.ts";
+import { type RunResult, run, runOk } from "../harness/run.ts";
+
+const MEETING = join("/run", `tapir-killed-${process.pid}.sock`);
+let meeting: Meeting;
+test.serial.before("open the meeting", async () => {
+  meeting = await openMeeting(MEETING);
+});
+const node = useNode(test, { env: { TAPIR_FAILPOINTS: `meet:${MEETING}` } });
+test.serial.after.always("close the meeting", () => meeting[Symbol.asyncDispose]());
+const soon = (job: string) => deadlineIn(90_000, job);
+const directoryOf = ({ id }: PodStatus): string => sandboxDirectory(node().stateDirectory, "k8s.io", id);
+
+/** The next shim that comes to the step fails there, or is killed. */
+function strikeAt(wanted: string, blow: "error" | "kill"): void {
+  meeting.attend(({ pid, step }) => {
+    if (step !== wanted) return "go";
+    meeting.attend(undefined);
+    if (blow === "error") return "error";
+    process.kill(pid, "SIGKILL");
+    return "go";
+  });
+}
+
+let pods: PodStatus[] = [];
+let links = 0;
+
+/** A veth of the node's, for a pod to get. */
+async function spare(): Promise<string> {
+  const name = `spare${++links}`;
+  const args = ["link", "add", `far-${name}`, "type", "veth", "peer", "name", name];
+  await runOk({ command: "ip", args, netns: node().netns, deadline: soon("add a veth") });
+  return name;
+}
+
+function tapir({ id }: PodStatus, verb: string, input?: unknown): Promise<RunResult> {
+  return run({
+    command: join(BUILT.shim, "tapir"),
+    args: ["network", verb, id, ...(input === undefined ? [] : ["-"])],
+    env: { ...process.env, TAPIR_CONFIG: join(node().directory, "configuration.toml") },
+    deadline: soon(`tapir network ${verb}`),
+    ...(input === undefined ? {} : { input: JSON.stringify(input) }),
+  });
+}
+
+async function becomesEqual(pod: PodStatus): Promise<void> {
+  const deadline = deadlineIn(30_000, "netns and guest are equal");
+  for (;;) {
+    const { exitCode, stdout } = await tapir(pod, "diff");
+    if (exitCode === 0 && stdout === "") return;
+    await deadline.race(sleep(100));
+  }
+}
+
+interface Wish {
+  readonly verb: string;
+  readonly step: string;
+  input(): Promise<unknown>;
+}
+const add = async () => ({
+  Name: await spare(),
+  IPAddresses: [{ Family: 2, Address: `10.77.${links}.2`, Mask: "24" }],
+});
+const KILLED: readonly Wish[] = [
+  ...["network.changed", "network.tap!", "network.plugged"].map((step) => ({
+    ...{ verb: "add-iface", step, input: add },
+  })),
+  ...["network.changed", "network.unplugged"].map((step) => ({
+    ...{ verb: "del-iface", step, input: async () => ({ Name: "eth0" }) },
+  })),
+  {
+    verb: "update-iface",
+    step: "network.changed",
+    input: async () => ({ Device: "eth0", Name: "renamed", Mtu: 1300 }),
+  },
+  {
+    verb: "update-routes",
+    step: "network.changed",
+    input: async () => [{ Dest: "192.0.2.0/24", Gateway: "10.88.0.1", Device: "eth0" }],
+  },
+  {
+    verb: "add-neigh",
+    step: "network.changed",
+    input: async () => [{ Address: "10.88.0.9", Device: "eth0", HwAddr: "02:00:00:00:00:09" }],
+  },
+];
+
+test.serial("pods start, one for each step", async (t) => {
+  const { crictl, podConfig } = node();
+  const start = async (at: number): Promise<PodStatus> => {
+    const id = await crictl.runp(podConfig(`pod${at}`), "tapir", soon("start a pod"));
+    return crictl.inspectp(id, soon("inspect"));
+  };
+  // Two at a time are as fast as all at once.
+  for (let at = 0; at <= KILLED.length; at += 2) {
+    const some = [at, at + 1].filter((one) => one <= KILLED.length);
+    pods = [...pods, ...(await Promise.all(some.map(start)))];
+  }
+  t.is(pods.length, KILLED.length + 1);
+});
+
+for (const step of ["network.changed", "network.tap", "network.filter!", "network.plugged"]) {
+  test.serial(`add-iface fails at ${step}: tried again, then netns and guest are equal`, async (t) => {
+    const pod = pods.at(-1);
+    if (pod === undefined) return t.fail("no pod");
+    strikeAt(step, "error");
+    const { exitCode, stderr } = await tapir(pod, "add-iface", await add());
+    t.is(exitCode, 1);
+    t.regex(stderr, new RegExp(`failpoint ${step}`));
+    await becomesEqual(pod);
+    t.regex((await tapir(pod, "list-ifaces")).stdout, new RegExp(`^spare${links} `, "m"));
+  });
+}
+
+test.serial(
+  "the netns is taken away under a running pod: the guest lives on, and the pod stops cleanly",
+  async (t) => {
+    const pod = pods.pop();
+    if (pod === undefined) return t.fail("no pod");
+    unmount(pod.netnsPath);
+    rmSync(pod.netnsPath);
+    await t.notThrowsAsync(pingFromGuest(directoryOf(pod), "10.88.0.1", 10_000));
+    const { crictl } = node();
+    await crictl.stopp(pod.id, soon("stop"));
+    await crictl.rmp(pod.id, soon("remove"));
+    t.false(existsSync(directoryOf(pod)));
+  },
+);
+
+for (const [at, { verb, step, input }] of KILLED.entries()) {
+  test.serial(`the shim is killed at ${step} of ${verb}: the pod is cleanly gone`, async (t) => {
+    const pod = pods[at];
+    if (pod === undefined) return t.fail("no pod");
+    const shim = ledgerOwner(directoryOf(pod));
+    const wish = await input();
+    strikeAt(step, "kill");
+    const { exitCode } = await tapir(pod, verb, wish);
+    t.is(exitCode, 1);
+    t.true(shim !== undefined && !isAlive(shim), "it was killed");
+    const { crictl } = node();
+    const deadline = soon("see the pod's end");
+    while ((await crictl.inspectp(pod.id, deadline)).state !== "SANDBOX_NOTREADY") {
+      await deadline.race(sleep(50));
+    }
+    await crictl.stopp(pod.id, deadline);
+    await crictl.rmp(pod.id, deadline);
+    // Links, qdiscs, processes and mounts are the inventory's after the last test.
+    t.false(readdirSync(`${node().stateDirectory}/k8s.io`).includes(pod.id));
+  });
+}
