@@ -1,6 +1,9 @@
+import { readdirSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { reasonOf } from "../../sys/error.ts";
+import { readProc } from "../../sys/identity.ts";
+import { listProcesses } from "../../sys/inventory/processes.ts";
 import { nodeInventory } from "../harness/fixture.ts";
 import { settledDifference } from "../harness/settle.ts";
 import type { Blow, Fault } from "./faults.ts";
@@ -37,10 +40,13 @@ const VIEW_MS = 20_000;
 const CLEAN_MS = 60_000;
 /** A shim that nobody needs ends by itself after 30 s. */
 const SETTLE_MS = 45_000;
+/** An end is noticed at once; on a busy machine, soon. */
+const REAP_MS = 5_000;
 const LOOK_AGAIN_MS = 100;
 
 /** Undefined when there was nothing that the fault could strike. */
 export async function runCell(site: Site, { operation, step, fault }: Cell): Promise<CellResult | undefined> {
+  site.renewTemplate();
   const subject = await operation.prepare(site, deadlineIn(PREPARE_MS, `prepare ${operation.name}`));
   let blow: Blow | undefined;
   /** The operation may be over before the fault is. */
@@ -79,6 +85,7 @@ export async function runCell(site: Site, { operation, step, fault }: Cell): Pro
   };
   await attempt(() => fault.heal?.(site));
   if (fault.fatal && blow === "go" && failure === undefined) await attempt(() => seenDead(site, subject));
+  await attempt(() => untilRight(async () => zombieOf(site), deadlineIn(REAP_MS, "reap")));
   await attempt(() => site.node.removePods(deadlineIn(CLEAN_MS, "remove the pods")));
   const settle = deadlineIn(SETTLE_MS, "settle");
   const leaks = await settledDifference(site.empty, () => nodeInventory(site.node, settle), settle);
@@ -111,6 +118,17 @@ async function seenDead({ node, work }: Site, { pod, container }: Subject): Prom
       : undefined;
   };
   await untilRight(wrong, deadline);
+}
+
+/** A process that has ended and that its parent, one of the site's, has not noticed. */
+function zombieOf({ node }: Site): string | undefined {
+  const parents = new Set(listProcesses(node.mark).pids);
+  for (const name of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
+    const stat = readProc(`/proc/${name}/stat`) ?? "";
+    const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    if (state === "Z" && parents.has(Number(parent))) return `process ${name} is a zombie of ${parent}`;
+  }
+  return undefined;
 }
 
 async function untilRight(wrong: () => Promise<string | undefined>, deadline: Deadline): Promise<void> {

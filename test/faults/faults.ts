@@ -1,11 +1,13 @@
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { readMounts } from "../../sys/inventory/mountinfo.ts";
 import { listProcesses } from "../../sys/inventory/processes.ts";
 import { unmount } from "../../sys/mount.ts";
 import { run } from "../harness/run.ts";
 import type { Answer, Encounter } from "./meeting.ts";
+import { closeMonitors, panicGuests } from "./monitor.ts";
 import type { Subject } from "./operations.ts";
 import type { Site } from "./site.ts";
 
@@ -18,6 +20,10 @@ export interface Fault {
   readonly fatal: boolean;
   /** Whether what failed can succeed when it is tried again. */
   readonly passes?: boolean;
+  /** Whether a cell takes minutes: deadlines of the product have to pass. */
+  readonly slow?: boolean;
+  /** Whether it strikes what only a pod with a running guest and containers has. */
+  readonly running?: boolean;
   /** Does it; what the step is told then, or that there was nothing to strike. */
   strike(site: Site, encounter: Encounter, subject: Subject): Promise<Blow> | Blow;
   /** Takes back what would keep the node from being cleaned. */
@@ -27,6 +33,11 @@ export interface Fault {
 const RESTART_MS = 30_000;
 const soon = (job: string): Deadline => deadlineIn(RESTART_MS, job);
 const FILLER = "filler";
+const QEMU = /^\S*qemu-system/;
+const STALL_MS = 60_000;
+/** Of one that happens; a guest that does not run yet is waited for as long. */
+const PANIC_MS = 5_000;
+const stalls = new WeakMap<Site, Promise<void>>();
 
 export const FAULTS: readonly Fault[] = [
   { name: "step fails", fatal: false, passes: true, strike: () => "error" },
@@ -38,13 +49,47 @@ export const FAULTS: readonly Fault[] = [
       return "go";
     },
   },
-  { name: "QEMU killed", fatal: true, strike: (site) => signal(site, /^\S*qemu-system/, "SIGKILL") },
+  { name: "QEMU killed", fatal: true, running: true, strike: (site) => signal(site, QEMU, "SIGKILL") },
+  {
+    // The agent is process 1 of the guest: its end is the kernel's.
+    name: "guest panics",
+    fatal: true,
+    running: true,
+    strike: async (site) => ((await panicGuests(site, deadlineIn(PANIC_MS, "panic"))) ? "go" : "nothing"),
+  },
+  {
+    name: "QMP closed",
+    fatal: false,
+    running: true,
+    strike: (site) => (closeMonitors(site) ? "go" : "nothing"),
+  },
+  {
+    name: "VM stalls for 60 s",
+    fatal: false,
+    slow: true,
+    strike(site) {
+      const blow = signal(site, QEMU, "SIGSTOP");
+      const goOn = async (): Promise<void> => {
+        await setTimeout(STALL_MS);
+        signal(site, QEMU, "SIGCONT");
+      };
+      if (blow === "go") stalls.set(site, goOn());
+      return blow;
+    },
+    heal: async (site) => stalls.get(site),
+  },
   {
     name: "QEMU stopped",
     fatal: false,
-    strike: (site) => signal(site, /^\S*qemu-system/, "SIGSTOP"),
+    slow: true,
+    strike: (site) => signal(site, QEMU, "SIGSTOP"),
   },
-  { name: "virtiofsd killed", fatal: false, strike: (site) => signal(site, /^\S*virtiofsd/, "SIGKILL") },
+  {
+    name: "virtiofsd killed",
+    fatal: false,
+    running: true,
+    strike: (site) => signal(site, /^\S*virtiofsd/, "SIGKILL"),
+  },
   {
     name: "containerd killed",
     fatal: false,

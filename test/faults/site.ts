@@ -1,13 +1,13 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { deadlineIn } from "../../sys/deadline.ts";
 import type { Inventory } from "../../sys/inventory.ts";
 import { mount, unmount } from "../../sys/mount.ts";
 import { nodeInventory } from "../harness/fixture.ts";
 import { startNode, type TestNode } from "../harness/node.ts";
-import { BUILT } from "../harness/project.ts";
 import { type Workloads, workloads } from "../harness/workload.ts";
+import { faultsPlugin, withFaults } from "./cni-plugin.ts";
 import { type Meeting, openMeeting } from "./meeting.ts";
 
 /** A private node whose shims stop at each step. */
@@ -17,25 +17,36 @@ export interface Site extends AsyncDisposable {
   readonly meeting: Meeting;
   /** What is there when no pod is. */
   readonly empty: Inventory;
+  /** Gives the template back that a fault has cost: pods would boot from then on, which takes longer and other steps. */
+  renewTemplate(): void;
 }
 
 const START_MS = 120_000;
 const STATE_BYTES = 16 << 20;
 
 export async function openSite(): Promise<Site> {
-  rmSync(BUILT.factory, { recursive: true, force: true });
   const directory = mkdtempSync(join(tmpdir(), "tapir-faults-"));
-  const meeting = await openMeeting(join(directory, "meet.sock"));
+  const socket = join(directory, "meet.sock");
+  const meeting = await openMeeting(socket);
+  // Of its own: faults cost a template its trust.
+  const factory = join("/dev/shm", basename(directory));
+  const kept = `${factory}.kept`;
   let node: TestNode | undefined;
   const close = async (): Promise<void> => {
     if (node !== undefined) unmount(node.stateDirectory);
     await node?.[Symbol.asyncDispose]();
     await meeting[Symbol.asyncDispose]();
-    rmSync(directory, { recursive: true, force: true });
+    for (const path of [directory, factory, `${factory}.lock`])
+      rmSync(path, { recursive: true, force: true });
   };
   try {
     const deadline = deadlineIn(START_MS, "open a site of faults");
-    node = await startNode({ env: { TAPIR_FAILPOINTS: meeting.setting } });
+    node = await startNode({
+      env: { TAPIR_FAILPOINTS: meeting.setting },
+      cni: withFaults,
+      plugins: faultsPlugin(socket),
+      configuration: `[factory]\npath = "${factory}"\n[hypervisor.qemu]\nkernel_params = "unknown_nmi_panic"\n`,
+    });
     // Of its own, so that it can be full.
     mkdirSync(node.stateDirectory, { recursive: true, mode: 0o700 });
     mount({
@@ -47,10 +58,23 @@ export async function openSite(): Promise<Site> {
     // The first pod makes what stays: the template.
     const pod = await node.crictl.runp(node.podConfig("first"), "tapir", deadline);
     await node.crictl.rmp(pod, deadline);
+    linkTree(factory, kept);
     const empty = await nodeInventory(node, deadline);
-    return { node, work: workloads(node), meeting, empty, [Symbol.asyncDispose]: close };
+    const renewTemplate = (): void => linkTree(kept, factory);
+    return { node, work: workloads(node), meeting, empty, renewTemplate, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+/** Links what is in `from` and not in `to`: who discards a template removes its names, and never writes to its files. */
+function linkTree(from: string, to: string): void {
+  for (const { name, parentPath } of readdirSync(from, { recursive: true, withFileTypes: true }).filter(
+    (entry) => entry.isFile(),
+  )) {
+    const target = join(to, relative(from, parentPath), name);
+    mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
+    if (!existsSync(target)) linkSync(join(parentPath, name), target);
   }
 }

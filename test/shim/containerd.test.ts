@@ -148,6 +148,7 @@ test.serial(
     const { pid } = await crictl.inspectp(victim, deadline());
     const shim = shimIdentityFile.read(bundleOf(survivor));
     await containerd.kill9(deadline());
+    const heard = exitsHeard(containerd.log);
     process.kill(pid, "SIGKILL");
     await containerd.start(deadline());
     await crictl.ready(deadline());
@@ -159,8 +160,14 @@ test.serial(
     }
     t.deepEqual(sandboxes(), []);
     while (shim !== undefined && isAlive(shim)) await new Promise((resolve) => setTimeout(resolve, 20));
+    // Each once: of the one that died while nobody listened, and of the one that was stopped.
+    t.is(exitsHeard(containerd.log) - heard, 2);
   },
 );
+
+/** How many exits containerd says that it was told of. */
+const exitsHeard = (log: string): number =>
+  readFileSync(log, "utf8").match(/msg="event forwarded".* topic=\/tasks\/exit/g)?.length ?? 0;
 
 test.serial("a shim that hangs while containerd restarts is ended, with its pod", async (t) => {
   const { crictl, containerd } = node();

@@ -1,0 +1,37 @@
+import { FAULTS, type Fault } from "./faults.ts";
+import type { Operation } from "./operations.ts";
+
+/** Which of an operation's steps a fault strikes. Rules, not lists: steps and faults that are new take part by themselves. */
+export type Choice = (operation: Operation, fault: Fault, steps: readonly string[]) => readonly string[];
+
+/**
+ * Of `steps × faults` every `every`th diagonal: with 1 all of it. As long as there are as many faults as that, each step is
+ * struck by some fault; as long as there are as many steps, each fault strikes some step.
+ */
+export const diagonals =
+  (every: number): Choice =>
+  (_, { name }, steps) => {
+    const column = FAULTS.findIndex((fault) => fault.name === name);
+    return steps.filter((_step, row) => (row + column) % every === 0);
+  };
+
+export const theseSteps =
+  (names: readonly string[]): Choice =>
+  (_, __, steps) =>
+    steps.filter((step) => names.includes(step));
+
+/** The step in the middle: something is acquired then, and something is still to be. */
+const central = (steps: readonly string[]): string[] => steps.slice(steps.length >> 1).slice(0, 1);
+const everyNinth = (steps: readonly string[]): string[] => steps.filter((_, index) => index % 9 === 4);
+
+/**
+ * What fits into every test run: each fault that is quick in the middle of a pod's start, or of an exec when it needs a pod that
+ * runs; the shim's end all along what begins and ends containers and pods; a failing step in the middle of the rest.
+ */
+export const shortChoice: Choice = ({ name }, fault, steps) => {
+  if (fault.slow === true) return [];
+  if (name === (fault.running === true ? "exec" : "runp")) return central(steps);
+  if (fault.name === "shim killed")
+    return ["start", "stop", "remove"].includes(name) ? everyNinth(steps) : [];
+  return fault.name === "step fails" && ["update", "plug", "unplug"].includes(name) ? central(steps) : [];
+};
