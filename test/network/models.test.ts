@@ -26,6 +26,7 @@ const KEYS = [...NETWORK_KEYS, "attach", "default_vcpus"];
 const MBIT = 1_000_000;
 /** What the issue allows: a tenth. */
 const TOLERANCE = 0.1;
+const ATTEMPTS = 4;
 
 const node = useNode(test, {
   plugins: PLUGINS,
@@ -68,22 +69,30 @@ async function tapir(pod: AttachPod, verb: string, input?: unknown): Promise<str
   return stdout;
 }
 
-/** Wanted in Mbit/s. */
+/**
+ * Wanted in Mbit/s. A busy machine makes a guest slower than its limit now and then: it is measured again, a few times. A limit
+ * that is wrong is wrong every time.
+ */
 async function assertRates(
   t: ExecutionContext,
   measure: () => Promise<Record<string, Rates>>,
   wanted: Record<string, Rates>,
 ): Promise<void> {
-  const measured = await measure();
-  for (const [nic, { rx, tx }] of Object.entries(wanted)) {
-    const is = measured[nic] ?? { rx: 0, tx: 0 };
-    const off = [is.rx / rx - 1, is.tx / tx - 1].map((part) => `${(100 * part).toFixed(1)} %`);
-    t.log(
-      `${nic}: rx ${is.rx.toFixed(2)} of ${rx} Mbit/s (${off[0]}), tx ${is.tx.toFixed(2)} of ${tx} (${off[1]})`,
-    );
-    t.true(Math.abs(is.rx / rx - 1) < TOLERANCE, `${nic} receives ${is.rx} Mbit/s, not ${rx}`);
-    t.true(Math.abs(is.tx / tx - 1) < TOLERANCE, `${nic} sends ${is.tx} Mbit/s, not ${tx}`);
+  let off: string[] = [];
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const measured = await measure();
+    off = Object.entries(wanted).flatMap(([nic, { rx, tx }]) => [
+      ...differs(`${nic} receives`, measured[nic]?.rx ?? 0, rx),
+      ...differs(`${nic} sends`, measured[nic]?.tx ?? 0, tx),
+    ]);
+    t.log(JSON.stringify(measured), ...off);
+    if (off.length === 0) break;
   }
+  t.deepEqual(off, []);
+}
+
+function differs(what: string, is: number, wanted: number): string[] {
+  return Math.abs(is / wanted - 1) < TOLERANCE ? [] : [`${what} ${is.toFixed(2)} Mbit/s, not ${wanted}`];
 }
 
 for (const model of ["tcfilter", "macvtap"]) {
