@@ -1,6 +1,7 @@
 import type { CreateSandboxRequest, CreateSandboxResponse } from "../proto/gen/tapir/agent/v1/agent.ts";
 import type { Deadline } from "../sys/deadline.ts";
 import { TapirError } from "../sys/error.ts";
+import { listLinks } from "../sys/netlink/link.ts";
 import { Code } from "../sys/status.ts";
 import { createCompiler } from "./compiler.ts";
 import { collectYoungGarbage } from "./garbage.ts";
@@ -68,7 +69,7 @@ export function newSandbox(guest: Guest): Sandbox {
       await applyRules(network, [], deadline);
       await applyRoutes(network, [], deadline);
       await applyNeighbors(network, [], deadline);
-      await clearInterfaces(network, () => true, deadline);
+      await clearInterfaces(network, await listLinks(network.socket, deadline), () => true, deadline);
       owner = undefined;
       blank = true;
       collectYoungGarbage();

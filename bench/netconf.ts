@@ -65,16 +65,20 @@ async function callsOf(
 async function bench(): Promise<void> {
   const inGuest = await measureInGuest(deadlineIn(BOOT_MS, "measure in the guest"));
   const calls = await measureCalls();
-  const rows = inGuest.map(({ size, agentMs, bareMs }: Times) => {
-    const [agent, bare, call] = [median(agentMs), median(bareMs), median(calls.get(nameOf(size)) ?? [])];
-    return { name: nameOf(size), size, agent, bare, call, ratio: agent / bare };
+  const rows = inGuest.map(({ size, blankMs, agentMs, bareMs }: Times) => {
+    const [blank, agent, bare] = [median(blankMs), median(agentMs), median(bareMs)];
+    const call = median(calls.get(nameOf(size)) ?? []);
+    return { name: nameOf(size), size, blank, agent, bare, call, ratio: agent / bare, start: blank / bare };
   });
-  const cells = rows.map(({ size, agent, bare, call, ratio }) => [
+  const cells = rows.map(({ size, blank, agent, bare, call, ratio, start }) => [
     ...[size.nics, size.routes].map((count) => String(count).padStart(6)),
-    ...[bare, agent, call].map((ms) => ms.toFixed(1).padStart(9)),
-    ratio.toFixed(2).padStart(7),
+    ...[bare, blank, agent, call].map((ms) => ms.toFixed(1).padStart(9)),
+    ...[start, ratio].map((one) => one.toFixed(2).padStart(7)),
   ]);
-  const heads = ["  NICS", "ROUTES", " BARE ms", " AGENT ms", "  RPC ms", "x BARE"];
+  const heads = [
+    ...["  NICS", "ROUTES", "  BARE ms", " START ms", " AGENT ms", "   RPC ms"],
+    ...["START x", "AGENT x"],
+  ];
   process.stdout.write(`\n${table(heads, cells)}`);
   const largest = rows.find(({ size }) => size.routes === 100);
   const ratio = largest?.ratio ?? Number.NaN;
@@ -83,12 +87,17 @@ async function bench(): Promise<void> {
     ratios: {
       netconf_over_netlink: ratio,
       ...Object.fromEntries(rows.map((row) => [`netconf_over_netlink_${row.name}`, row.ratio])),
+      ...Object.fromEntries(rows.map((row) => [`netconf_at_start_over_netlink_${row.name}`, row.start])),
     },
     table: Object.fromEntries(
-      rows.map(({ name, agent, bare, call }) => [name, { agent_ms: agent, bare_ms: bare, rpc_ms: call }]),
+      rows.map(({ name, blank, agent, bare, call }) => [
+        name,
+        { start_ms: blank, agent_ms: agent, bare_ms: bare, rpc_ms: call },
+      ]),
     ),
     runs: Object.fromEntries(
-      inGuest.flatMap(({ size, agentMs, bareMs }) => [
+      inGuest.flatMap(({ size, blankMs, agentMs, bareMs }) => [
+        [`${nameOf(size)} start`, blankMs],
         [`${nameOf(size)} agent`, agentMs],
         [`${nameOf(size)} bare`, bareMs],
         [`${nameOf(size)} rpc`, calls.get(nameOf(size)) ?? []],

@@ -1,8 +1,8 @@
 import type { Interface, Neighbor, Route, Rule } from "../../proto/gen/tapir/agent/v1/agent.ts";
 import type { Deadline } from "../../sys/deadline.ts";
+import { listLinks } from "../../sys/netlink/link.ts";
 import type { Link } from "../../sys/netlink/records.ts";
 import { applyInterfaces, clearInterfaces, isWanted } from "./interface.ts";
-import { readLinkNames } from "./link-names.ts";
 import { applyNeighbors } from "./neighbor.ts";
 import type { Ground, Network } from "./network.ts";
 import { applyRoutes } from "./route.ts";
@@ -30,13 +30,13 @@ export async function applyNetwork(
   const { interfaces, routes, rules, neighbors } = wanted;
   const isStray = (link: Link): boolean => !interfaces.some((one) => isWanted(link, one));
   const blank = ground === "blank";
-  if (!blank) await clearInterfaces(network, isStray, deadline);
-  await applyInterfaces(network, interfaces, linksBy, deadline, ground);
-  const names = await readLinkNames(network, deadline);
+  const links = await listLinks(network.socket, deadline);
+  if (!blank) await clearInterfaces(network, links, isStray, deadline);
+  const applied = await applyInterfaces(network, interfaces, linksBy, deadline, ground, links);
   // A gateway may be reachable by its permanent entry only.
-  if (!blank || neighbors.length > 0) await applyNeighbors(network, neighbors, deadline, names);
+  if (!blank || neighbors.length > 0) await applyNeighbors(network, neighbors, deadline, applied.names);
   // A rule of before may hide the way to a gateway of now; one of now must not be asked before its tables are filled.
   const staying = blank ? undefined : await removeRules(network, rules, deadline);
-  await applyRoutes(network, routes, deadline, { names, ground });
+  await applyRoutes(network, routes, deadline, { ...applied, ground });
   if (!blank || rules.length > 0) await applyRules(network, rules, deadline, staying);
 }

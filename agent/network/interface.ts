@@ -8,6 +8,7 @@ import { waitForLink } from "../../sys/netlink/wait-link.ts";
 import { Code } from "../../sys/status.ts";
 import { addressPlan } from "./address-difference.ts";
 import { allOf } from "./all-of.ts";
+import { type LinkNames, linkNames } from "./link-names.ts";
 import { fromAddress, toInterface } from "./message.ts";
 import type { Ground, Network } from "./network.ts";
 import { renames } from "./rename.ts";
@@ -28,9 +29,17 @@ export async function listInterfaces(network: Network, deadline: Deadline): Prom
     .map((link) => ({ ...toInterface(link, addresses), sysctls: readSysctls(network, link.name) }));
 }
 
+/** What is there once the NICs are as wanted. */
+export interface AppliedInterfaces {
+  readonly names: LinkNames;
+  /** Of the wanted NICs. */
+  readonly addresses: readonly Address[];
+}
+
 /**
  * Brings the NICs with the wanted MACs to the wanted state: name, MTU, queue length, flags, addresses; what is
- * there and not wanted goes. NICs that do not exist yet are waited for until `linkDeadline`.
+ * there and not wanted goes. NICs that do not exist yet are waited for until `linkDeadline`. `known`: the links, where they were
+ * read just now.
  */
 export async function applyInterfaces(
   network: Network,
@@ -38,14 +47,17 @@ export async function applyInterfaces(
   linkDeadline: Deadline,
   deadline: Deadline,
   ground: Ground = "unknown",
-): Promise<void> {
-  const { nics, links } = await findNics(network, wanted, linkDeadline, deadline);
+  known?: readonly Link[],
+): Promise<AppliedInterfaces> {
+  const { nics, links } = await findNics(network, wanted, linkDeadline, deadline, known);
   const names = new Map(nics.map(({ link, wanted: { name } }) => [link.index, name]));
+  const nowNamed = new Map(links.map(({ index, name }) => [index, name]));
   for (const { index, from, to } of renames(links, names)) {
     const link = { index, name: from };
     // The kernel renames only what is down (before 6.2).
     await setLink(network.socket, link, { up: false }, deadline);
     await setLink(network.socket, link, { name: to }, deadline);
+    nowNamed.set(index, to);
   }
   await allOf(nics, ({ link, wanted: one }) => applyLink(network, link, one, deadline));
   const goal = nics.flatMap(({ link, wanted: { addresses } }) =>
@@ -56,23 +68,25 @@ export async function applyInterfaces(
       ? []
       : (await listAddresses(network.socket, deadline)).filter(({ index }) => names.has(index));
   await applyAddresses(network, present, goal, deadline);
+  return { names: linkNames([...nowNamed].map(([index, name]) => ({ index, name }))), addresses: goal };
 }
 
-/** Takes NICs out of use: every one that `isGone`. Addresses and routes go with it. */
+/** Takes NICs out of use: every one of `links` that `isGone`. Addresses and routes go with it. */
 export async function clearInterfaces(
   network: Network,
+  links: readonly Link[],
   isGone: (link: Link) => boolean,
   deadline: Deadline,
 ): Promise<void> {
   const { socket } = network;
-  const links = (await listLinks(socket, deadline)).filter((link) => isNic(link) && isGone(link));
-  if (links.length === 0) return;
-  for (const link of links) {
-    await setLink(socket, link, { up: false }, deadline);
+  const strays = links.filter((link) => isNic(link) && isGone(link));
+  if (strays.length === 0) return;
+  for (const link of strays) {
+    if ((link.flags & IFF.UP) !== 0) await setLink(socket, link, { up: false }, deadline);
     applySysctls(network, link, {});
   }
   for (const address of await listAddresses(socket, deadline)) {
-    if (links.some(({ index }) => index === address.index)) await removeAddress(network, address, deadline);
+    if (strays.some(({ index }) => index === address.index)) await removeAddress(network, address, deadline);
   }
 }
 
@@ -91,10 +105,12 @@ async function findNics(
   wanted: readonly Interface[],
   linkDeadline: Deadline,
   deadline: Deadline,
+  known?: readonly Link[],
 ): Promise<{ nics: readonly FoundNic[]; links: readonly Link[] }> {
-  for (;;) {
-    const links = await listLinks(network.socket, deadline);
-    const found = wanted.map((one) => ({ wanted: one, link: links.find((link) => isWanted(link, one)) }));
+  for (let links = known; ; links = undefined) {
+    links ??= await listLinks(network.socket, deadline);
+    const there = links;
+    const found = wanted.map((one) => ({ wanted: one, link: there.find((link) => isWanted(link, one)) }));
     const missing = found.find(({ link }) => link === undefined);
     if (missing === undefined) return { nics: found.filter(isFound), links };
     await waitForNic(network, missing.wanted, linkDeadline);

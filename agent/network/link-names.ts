@@ -1,6 +1,7 @@
 import type { Deadline } from "../../sys/deadline.ts";
 import { systemError } from "../../sys/error.ts";
 import { listLinks } from "../../sys/netlink/link.ts";
+import type { Link } from "../../sys/netlink/records.ts";
 import type { IndexOf, NameOf } from "./message.ts";
 import type { Network } from "./network.ts";
 
@@ -13,7 +14,10 @@ export interface LinkNames {
 }
 
 export async function readLinkNames(network: Network, deadline: Deadline): Promise<LinkNames> {
-  const links = await listLinks(network.socket, deadline);
+  return linkNames(await listLinks(network.socket, deadline));
+}
+
+export function linkNames(links: readonly Pick<Link, "index" | "name">[]): LinkNames {
   const names = new Map(links.map(({ index, name }) => [index, name]));
   const indexes = new Map(links.map(({ index, name }) => [name, index]));
   return {

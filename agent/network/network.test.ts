@@ -5,7 +5,9 @@ import test from "ava";
 import type { Interface, Neighbor, Route } from "../../proto/gen/tapir/agent/v1/agent.ts";
 import * as api from "../../proto/gen/tapir/agent/v1/agent.ts";
 import { deadlineIn } from "../../sys/deadline.ts";
+import { listLinks } from "../../sys/netlink/link.ts";
 import { openRoute } from "../../sys/netlink/socket.ts";
+import { applyNetwork } from "./apply.ts";
 import { applyInterfaces, clearInterfaces, listInterfaces } from "./interface.ts";
 import { addNeighbors, applyNeighbors, listNeighbors } from "./neighbor.ts";
 import type { Network } from "./network.ts";
@@ -288,11 +290,38 @@ test("neighbours: added, replaced, and only the declarative way takes some away"
   });
 });
 
+test("what the guest has is read once, and what nobody knows anything of, not at all", async (t) => {
+  await inGuest(async ({ socket, netns }) => {
+    const read: string[] = [];
+    const counting: Network = {
+      ...(netns === undefined ? {} : { netns }),
+      socket: {
+        ...socket,
+        dump(request, deadline) {
+          read.push(String(request.object));
+          return socket.dump(request, deadline);
+        },
+      },
+    };
+    const wanted = {
+      interfaces: [nic("eth0", A, ["10.0.0.5/24", "fd00::5/64"])],
+      routes: [route("0.0.0.0/0", { gateway: "10.0.0.1" })],
+      ...{ rules: [], neighbors: [] },
+    };
+    await applyNetwork(counting, wanted, soon(), soon(), "blank");
+    t.deepEqual(read.splice(0), ["links", "routes"]);
+    // Of the NIC that nobody wants the addresses are looked for apart.
+    await applyNetwork(counting, wanted, soon(), soon());
+    const rules = ["IPv4 rules", "IPv6 rules"];
+    t.deepEqual(read.sort(), [...rules, "addresses", "addresses", "links", "neighbours", "routes"]);
+  });
+});
+
 test("clearing takes addresses, routes and neighbours away", async (t) => {
   await inGuest(async (network) => {
     await apply(network, [nic("eth0", A, ["10.0.0.5/24", "fd00::5/64"]), nic("eth1", B, ["10.1.0.5/24"])]);
     await applyRoutes(network, [route("0.0.0.0/0", { gateway: "10.0.0.1" })], soon());
-    await clearInterfaces(network, ({ mac }) => mac === A, soon());
+    await clearInterfaces(network, await listLinks(network.socket, soon()), ({ mac }) => mac === A, soon());
     t.like(await find(network, "eth0"), { up: false, addresses: [] });
     t.deepEqual(addressesOf(await find(network, "eth1")), ["10.1.0.5/24"]);
     const left = (await listRoutes(network, soon())).filter(({ device }) => device === "eth0");

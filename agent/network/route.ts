@@ -2,6 +2,7 @@ import type { Route } from "../../proto/gen/tapir/agent/v1/agent.ts";
 import type { Deadline } from "../../sys/deadline.ts";
 import { errnoOf } from "../../sys/error.ts";
 import { listAddresses } from "../../sys/netlink/address.ts";
+import type { Address } from "../../sys/netlink/records.ts";
 import { addRoute, deleteRoute, listRoutes as readRoutes } from "../../sys/netlink/route.ts";
 import { allOf } from "./all-of.ts";
 import { type LinkNames, readLinkNames } from "./link-names.ts";
@@ -19,19 +20,28 @@ export async function listRoutes(network: Network, deadline: Deadline): Promise<
   return routes.filter(isOurs).map((route) => toRoute(route, names.nameOf));
 }
 
+/** What whoever asks knows of the network. */
+export interface RouteGround {
+  readonly names?: LinkNames;
+  readonly ground?: Ground;
+  /** That are there; there may be more. */
+  readonly addresses?: readonly Address[];
+}
+
 /** Brings the routes to the wanted set; those that the kernel made with an address are left alone. */
 export async function applyRoutes(
   network: Network,
   wanted: readonly Route[],
   deadline: Deadline,
-  { names, ground = "unknown" }: { readonly names?: LinkNames; readonly ground?: Ground } = {},
+  { names, ground = "unknown", addresses = [] }: RouteGround = {},
 ): Promise<void> {
   const { indexOf } = names ?? (await readLinkNames(network, deadline));
   const goal = wanted.map((route) => fromRoute(route, indexOf));
   const current = await readRoutes(network.socket, deadline);
   const { remove, add } = routePlan(current, goal);
-  const orphans =
-    ground === "blank" ? [] : orphanedRoutes(current, await listAddresses(network.socket, deadline));
+  // The kernel is asked only where the addresses known do not explain everything.
+  const explained = ground === "blank" || orphanedRoutes(current, addresses).length === 0;
+  const orphans = explained ? [] : orphanedRoutes(current, await listAddresses(network.socket, deadline));
   for (const route of [...remove, ...orphans]) {
     try {
       await deleteRoute(network.socket, route, deadline);
