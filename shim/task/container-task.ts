@@ -104,6 +104,10 @@ export function openContainerTask(workload: Workload, request: CreateRequest): C
           throw givenUp(`container ${id}`);
         }
         taskPidFile.write(bundle, String(pid));
+      } catch (error) {
+        // A containerd that was restarted meanwhile may have found the container, and waits for its end.
+        init.exit.abandon(error instanceof Error ? error : new Error(String(error)));
+        throw error;
       } finally {
         creating = false;
         settled.resolve();
