@@ -36,7 +36,7 @@ export async function openSite(): Promise<Site> {
     if (node !== undefined) unmount(node.stateDirectory);
     await node?.[Symbol.asyncDispose]();
     await meeting[Symbol.asyncDispose]();
-    for (const path of [directory, factory, `${factory}.lock`])
+    for (const path of [directory, factory, `${factory}.lock`, kept])
       rmSync(path, { recursive: true, force: true });
   };
   try {
