@@ -71,3 +71,32 @@ test("a plain file works, too", (t) => {
   openLog(path, { debug: true, fields: {} }).debug("here");
   t.regex(readFileSync(path, "utf8"), /level=debug msg=here/);
 });
+
+test("a flood is bounded, and what is missing is counted", async (t) => {
+  const path = join(mkdtempSync(join(tmpdir(), "shim-log-")), "log");
+  t.teardown(() => rmSync(join(path, ".."), { recursive: true }));
+  writeFileSync(path, "");
+  const log = openLog(path, { debug: false, fields: {} });
+  const lines = 100_000;
+  for (let index = 0; index < lines; index++) log.warn("as the guest likes", { said: "x".repeat(100) });
+  const size = readFileSync(path).length;
+  t.true(size > 400_000 && size < 1 << 20, `${size}`);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  log.info("after it");
+  const text = readFileSync(path, "utf8").trimEnd().split("\n");
+  t.regex(text.at(-1) ?? "", /msg="after it"/);
+  t.regex(text.at(-2) ?? "", /msg="lines left out" count=\d+/);
+  const gaps = text.flatMap((line) => /msg="lines left out" count=(\d+)/.exec(line)?.[1] ?? []);
+  const missing = gaps.reduce((sum, count) => sum + Number(count), 0);
+  t.is(text.length - 1 - gaps.length + missing, lines);
+});
+
+test("a line of megabytes is cut and stays one line", (t) => {
+  const path = join(mkdtempSync(join(tmpdir(), "shim-log-")), "log");
+  t.teardown(() => rmSync(join(path, ".."), { recursive: true }));
+  writeFileSync(path, "");
+  openLog(path, { debug: false, fields: {} }).error("x", { error: new Error("a\n".repeat(1 << 20)) });
+  const text = readFileSync(path, "utf8");
+  t.true(text.length < 40_000 && text.endsWith("\n"), `${text.length}`);
+  t.is(text.trimEnd().split("\n").length, 1);
+});

@@ -12,12 +12,19 @@ export type Fields = Readonly<Record<string, unknown>>;
 
 type Level = keyof Log;
 
+/** A console's end fits into a line. */
+const LINE_CHARACTERS = 32 * 1024;
+const BUDGET = { most: 512 * 1024, perSecond: 32 * 1024 };
+
 /**
  * Logs into containerd's fifo (`log` in the bundle), in the form containerd's own lines have. Without a reader, or
- * with one that does not read, lines are dropped: the pod matters more. A reader that comes later is found.
+ * with one that does not read, lines are dropped: the pod matters more. A reader that comes later is found. What a guest can
+ * cause is bounded: a line, and how much comes at a time; the first line after a gap says how many are missing.
  */
 export function openLog(path: string, options: { readonly debug: boolean; readonly fields: Fields }): Log {
   let fd: number | undefined;
+  let missing = 0;
+  const budget = openBudget(BUDGET);
   const write = (line: string): void => {
     try {
       fd ??= openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
@@ -33,9 +40,37 @@ export function openLog(path: string, options: { readonly debug: boolean; readon
     (level: Level) =>
     (text: string, fields: Fields = {}) => {
       if (level === "debug" && !options.debug) return;
-      write(formatLine(level, text, { ...fields, ...options.fields }, new Date()));
+      const line = cut(formatLine(level, text, { ...fields, ...options.fields }, new Date()));
+      if (!budget.take(line.length)) {
+        missing += 1;
+        return;
+      }
+      if (missing > 0)
+        write(formatLine("warn", "lines left out", { count: missing, ...options.fields }, new Date()));
+      missing = 0;
+      write(line);
     };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}
+
+function cut(line: string): string {
+  return line.length <= LINE_CHARACTERS ? line : `${line.slice(0, LINE_CHARACTERS)}…\n`;
+}
+
+/** Fills up again with time. */
+function openBudget({ most, perSecond }: typeof BUDGET): { take(amount: number): boolean } {
+  let left = most;
+  let atMs = performance.now();
+  return {
+    take(amount) {
+      const nowMs = performance.now();
+      left = Math.min(most, left + ((nowMs - atMs) / 1000) * perSecond);
+      atMs = nowMs;
+      if (left < amount) return false;
+      left -= amount;
+      return true;
+    },
+  };
 }
 
 /** One line as logrus writes it: `time="…" level=info msg="…" key=value`. */
