@@ -13,9 +13,11 @@ const mount = (parts: Partial<OciMount> = {}): OciMount => ({
   idMapped: false,
   ...parts,
 });
+const IDENTITY = { device: 1n, inode: 2n };
 const facts = (parts: Partial<SourceFacts> = {}): SourceFacts => ({
   path: "/srv/data",
   kind: "folder",
+  identity: IDENTITY,
   fileSystem: "ext4",
   hasMounts: false,
   memory: undefined,
@@ -27,6 +29,7 @@ test("a folder and a file go through the share, as they are on the host", (t) =>
   const share = {
     kind: "share",
     source: "/srv/data",
+    identity: IDENTITY,
     recursive: true,
     readOnly: "no",
     hostReadOnly: false,

@@ -2,7 +2,7 @@ import { TapirError } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
 import type { OciMount } from "../sandbox/oci.ts";
 import { DISK_FILE_SYSTEMS } from "./disk-file-systems.ts";
-import type { MemoryFacts, SourceFacts } from "./sources.ts";
+import type { FileIdentity, MemoryFacts, SourceFacts } from "./sources.ts";
 
 /** How a mount of the OCI spec gets into the guest. */
 export type MountPlan =
@@ -22,6 +22,8 @@ export type MountPlan =
 
 export interface SharedSource {
   readonly source: string;
+  /** What was judged: anything else at that place is not shared. Not set: whatever is there. */
+  readonly identity?: FileIdentity;
   /** With what is mounted below it. */
   readonly recursive: boolean;
   /** Of the topmost mount, or of all. */
@@ -64,7 +66,7 @@ export function planMount(mount: OciMount, facts: SourceFacts | undefined): Moun
   // In the guest all of it is one mount: what is or will be mounted below would be read-only, too.
   const mayHaveMounts = (recursive && facts.hasMounts) || propagation === "slave";
   const hostReadOnly = readOnly === "top" && mayHaveMounts;
-  return { kind: "share", source, recursive, readOnly, hostReadOnly, propagation };
+  return { kind: "share", source, identity: facts.identity, recursive, readOnly, hostReadOnly, propagation };
 }
 
 /** Why a source cannot be shared, and what to do instead. */

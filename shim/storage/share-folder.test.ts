@@ -7,8 +7,10 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmdirSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -21,6 +23,7 @@ import { mount, unmount } from "../../sys/mount.ts";
 import { Code } from "../../sys/status.ts";
 import type { SharedSource } from "./mount-plan.ts";
 import { openShareFolder, type ServerView, type ShareFolder } from "./share-folder.ts";
+import { readSource } from "./sources.ts";
 
 interface Place {
   readonly place: string;
@@ -149,6 +152,26 @@ test("a source that vanished, a name that is taken, an id that is a path", async
   for (const id of ["../c1", "..", "a/b", ""]) {
     t.is(codeOf(await t.throwsAsync(share.open(id, server))), Code.INVALID_ARGUMENT);
   }
+  await ledger.unwind();
+});
+
+test("a source that is swapped for a link, between the look at it and its mount, is not shared", async (t) => {
+  const { place, ledger, source } = makePlace(t);
+  const share = await openShareFolder(ledger);
+  const container = await share.open("c1", await startServer(t, share));
+  const volume = join(place, "volume");
+  mkdirSync(volume);
+  const { identity } = await readSource(volume);
+  const judged = { ...source, source: volume, identity };
+  for (const elsewhere of ["/proc", source.source]) {
+    renameSync(volume, `${volume}-aside`);
+    symlinkSync(elsewhere, volume);
+    const refused = await t.throwsAsync(container.bind("data", judged), { message: /replaced/ });
+    t.is(codeOf(refused), Code.ABORTED);
+    rmSync(volume);
+    renameSync(`${volume}-aside`, volume);
+  }
+  t.is(await container.bind("data", judged), "c1/data");
   await ledger.unwind();
 });
 

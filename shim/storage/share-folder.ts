@@ -93,6 +93,7 @@ async function openContainer(
         const target = join(root, id, name);
         onRelease(async () => inMountNamespace(pid, () => unmount(target)));
         await withClone(source, (tree) => {
+          checkIdentity(tree, source);
           makePoint(tree, join(points, name), source.source);
           confine(tree, source);
           inMountNamespace(pid, () => moveTree(tree, target));
@@ -131,6 +132,14 @@ async function withClone(
 function confine(tree: number, { readOnly, propagation }: SharedSource): void {
   setAttributes(tree, { set: CONFINED, propagation, recursive: true });
   if (readOnly !== "no") setAttributes(tree, { set: ["readOnly"], recursive: readOnly === "all" });
+}
+
+/** A pod's own hands may reach into the folder that holds the source, and swap it for a link to somewhere else. */
+function checkIdentity(tree: number, { source, identity }: SharedSource): void {
+  if (identity === undefined) return;
+  const { dev, ino } = fstatSync(tree, { bigint: true });
+  if (dev === identity.device && ino === identity.inode) return;
+  throw refusal(Code.ABORTED, source, "it was replaced by something else while it was being mounted");
 }
 
 /** Of the kind of what will be there; what that is, only the open tree can say for sure. */

@@ -1,4 +1,4 @@
-import { lstat, realpath } from "node:fs/promises";
+import { lstat, realpath, stat } from "node:fs/promises";
 import { wrapError } from "../../sys/error.ts";
 import { type MountInfo, readMounts } from "../../sys/inventory/mountinfo.ts";
 
@@ -7,12 +7,19 @@ export interface SourceFacts {
   /** With every symbolic link resolved, as a bind mount would. */
   readonly path: string;
   readonly kind: SourceKind;
+  /** Which file it was when it was looked at; it may be swapped for another one before it is mounted. */
+  readonly identity: FileIdentity;
   /** Type of the file system it lies on. */
   readonly fileSystem: string;
   /** Whether something is mounted below it. */
   readonly hasMounts: boolean;
   /** Set when it lies in an emptyDir whose medium is memory. */
   readonly memory: MemoryFacts | undefined;
+}
+
+export interface FileIdentity {
+  readonly device: bigint;
+  readonly inode: bigint;
 }
 
 export type SourceKind = "folder" | "file" | "socket" | "fifo" | "block device" | "character device";
@@ -38,11 +45,14 @@ export async function readSource(source: string): Promise<SourceFacts> {
   try {
     const path = await realpath(source);
     const kind = kindOf(await lstat(path));
+    // By its inside: what automounts does it now, and not when it is mounted.
+    const { dev, ino } = await stat(kind === "folder" ? `${path}/.` : path, { bigint: true });
     const mounts = readMounts();
     const mount = mountOf(mounts, path);
     const memory = mount?.type === "tmpfs" ? await readMemory(mounts, mount, path) : undefined;
     const hasMounts = mounts.some(({ target }) => Boolean(restBelow(path, target)));
-    return { path, kind, fileSystem: mount?.type ?? "", hasMounts, memory };
+    const identity = { device: dev, inode: ino };
+    return { path, kind, identity, fileSystem: mount?.type ?? "", hasMounts, memory };
   } catch (error) {
     throw wrapError(error, { operation: "look at", object: source });
   }
