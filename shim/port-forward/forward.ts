@@ -2,6 +2,7 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import type { ServiceError } from "@grpc/grpc-js";
 import type { PortForwardResponse } from "../../proto/gen/tapir/agent/v1/container.ts";
+import { TapirError } from "../../sys/error.ts";
 import type { GuestContainers, PortForwardStream } from "../containers-client.ts";
 import { guestError } from "../guest-error.ts";
 
@@ -13,6 +14,10 @@ export interface ForwardTarget {
   otherwise?(): Promise<readonly string[]>;
 }
 
+/** How long a guest may take to say whether somebody listens. */
+const DIAL_MS = 30_000;
+/** Of those that a guest says it has. */
+const MAX_ADDRESSES = 16;
 const NOTHING = Buffer.alloc(0);
 
 /**
@@ -20,19 +25,18 @@ const NOTHING = Buffer.alloc(0);
  * when both ways have ended; rejects when nobody listens there or the guest goes away.
  */
 export async function forward(socket: Socket, target: ForwardTarget, guest: GuestContainers): Promise<void> {
-  const { stream, responses } = await dial(target, guest);
   const closed = new AbortController();
-  const abandon = (): void => {
-    closed.abort();
-    stream.cancel();
-  };
+  const abandon = (): void => closed.abort();
   // An error is followed by the close.
   socket.on("error", () => undefined);
   socket.once("close", abandon);
   try {
+    // The client may leave while the guest says nothing.
+    const { stream, responses } = await dial(target, guest, closed.signal);
     await Promise.all([send(socket, stream, closed.signal), receive(responses, socket, closed.signal)]);
   } catch (error) {
-    if (!socket.destroyed) throw guestError("forward to", error as ServiceError);
+    if (socket.destroyed) return;
+    throw error instanceof TapirError ? error : guestError("forward to", error as ServiceError);
   } finally {
     socket.off("close", abandon);
   }
@@ -44,26 +48,44 @@ interface Dialled {
 }
 
 /** The first address that answers; the first one's refusal when none does. */
-async function dial(target: ForwardTarget, guest: GuestContainers): Promise<Dialled> {
-  const { port, address } = target;
+async function dial(
+  { port, address, otherwise }: ForwardTarget,
+  guest: GuestContainers,
+  closed: AbortSignal,
+): Promise<Dialled> {
   try {
-    return await connect(port, address, guest);
+    return await connect(port, address, guest, closed);
   } catch (refusal) {
-    for (const other of (await target.otherwise?.()) ?? []) {
-      const found = await connect(port, other, guest).catch(() => undefined);
+    for (const other of ((await otherwise?.()) ?? []).slice(0, MAX_ADDRESSES)) {
+      const found = await connect(port, other, guest, closed).catch(() => undefined);
       if (found !== undefined) return found;
     }
-    throw guestError("forward to", refusal as ServiceError);
+    throw refusal;
   }
 }
 
-async function connect(port: number, address: string, guest: GuestContainers): Promise<Dialled> {
+async function connect(
+  port: number,
+  address: string,
+  guest: GuestContainers,
+  closed: AbortSignal,
+): Promise<Dialled> {
+  closed.throwIfAborted();
   const stream = guest.portForward();
+  const cancel = (): void => stream.cancel();
+  closed.addEventListener("abort", cancel, { once: true });
+  stream.once("close", () => closed.removeEventListener("abort", cancel));
+  // Nobody reads the client meanwhile, so its leaving may not be noticed.
+  const late = setTimeout(cancel, DIAL_MS);
   // Said to whoever reads it.
   stream.on("error", () => undefined);
   stream.write({ port, address, data: NOTHING });
   const responses = stream[Symbol.asyncIterator]() as AsyncIterator<PortForwardResponse>;
-  await responses.next();
+  try {
+    await responses.next();
+  } finally {
+    clearTimeout(late);
+  }
   return { stream, responses };
 }
 
