@@ -23,16 +23,26 @@ export interface FrameReader {
 }
 
 export function readFrame(): FrameReader {
-  let bytes = Buffer.alloc(0);
+  const header = Buffer.alloc(HEADER_BYTES);
+  /** Made once its length is known: a peer that drips must not make us copy what came before again and again. */
+  let message: Buffer | undefined;
+  let taken = 0;
   return {
     pass(chunk) {
-      bytes = Buffer.concat([bytes, chunk]);
-      if (bytes.length < HEADER_BYTES) return undefined;
-      if (!startsWithGreeting(bytes)) throw new Error("it is no greeting");
-      const end = HEADER_BYTES + bytes.readUInt32BE(MARK.length);
-      if (end > HEADER_BYTES + MAX_MESSAGE_BYTES)
-        throw new Error(`it is larger than ${MAX_MESSAGE_BYTES} bytes`);
-      return bytes.length < end ? undefined : bytes.subarray(HEADER_BYTES, end);
+      const ofHeader = Math.max(0, Math.min(HEADER_BYTES - taken, chunk.length));
+      chunk.copy(header, taken, 0, ofHeader);
+      taken += ofHeader;
+      if (taken < HEADER_BYTES) return undefined;
+      message ??= Buffer.allocUnsafe(messageBytes(header));
+      taken += chunk.copy(message, taken - HEADER_BYTES, ofHeader);
+      return taken < HEADER_BYTES + message.length ? undefined : message;
     },
   };
+}
+
+function messageBytes(header: Buffer): number {
+  if (!startsWithGreeting(header)) throw new Error("it is no greeting");
+  const length = header.readUInt32BE(MARK.length);
+  if (length > MAX_MESSAGE_BYTES) throw new Error(`it is larger than ${MAX_MESSAGE_BYTES} bytes`);
+  return length;
 }
