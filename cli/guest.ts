@@ -1,5 +1,5 @@
+import { printable } from "../sys/printable.ts";
 import { askGuest, type GuestView } from "./management-client.ts";
-import { printable } from "./printable.ts";
 import { findSandbox } from "./sandboxes.ts";
 import { table } from "./table.ts";
 

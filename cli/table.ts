@@ -1,4 +1,4 @@
-import { printable } from "./printable.ts";
+import { printable } from "../sys/printable.ts";
 
 /** Rows under their heads, columns two blanks apart, safe to print. Pure. */
 export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -30,6 +30,7 @@ import {
 } from "../proto/gen/tapir/agent/v1/agent.ts";
 import type { Deadline } from "../sys/deadline.ts";
 import { containersOver, type GuestContainers } from "./containers-client.ts";
+import { atMost } from "./guest-bounds.ts";
 import { unary } from "./guest-call.ts";
 
 /** The guest's agent as promises. Every error is a TapirError that names operation and object in the guest. */
@@ -59,6 +60,9 @@ export interface Agent extends Disposable {
 
 /** Nobody but the guest of one pod is at the other end: more than this is hostile, not large. */
 const MAX_RESPONSE_BYTES = 4 << 20;
+const MAX_INTERFACES = 1024;
+/** Routes, rules or neighbours; a routing table of the whole Internet is no pod's. */
+const MAX_ENTRIES = 16_384;
 /**
  * What a call may send before somebody reads it. HTTP/2's usual 64 KiB make the guest wait for, and look at, an answer
  * to every other frame.
@@ -100,12 +104,26 @@ export function connectAgent(socketPath: string): Agent {
       unary("update rules of", client.updateRules.bind(client), request, deadline),
     addNeighbors: (request, deadline) =>
       unary("add neighbours to", client.addArpNeighbors.bind(client), request, deadline),
-    listInterfaces: (deadline) =>
-      unary("list interfaces of", client.listInterfaces.bind(client), {}, deadline),
-    listRoutes: (deadline) => unary("list routes of", client.listRoutes.bind(client), {}, deadline),
-    listRules: (deadline) => unary("list rules of", client.listRules.bind(client), {}, deadline),
-    listNeighbors: (deadline) => unary("list neighbours of", client.listNeighbors.bind(client), {}, deadline),
-    listCounters: (deadline) => unary("list counters of", client.listCounters.bind(client), {}, deadline),
+    async listInterfaces(deadline) {
+      const said = await unary("list interfaces of", client.listInterfaces.bind(client), {}, deadline);
+      return { interfaces: atMost("interfaces", said.interfaces, MAX_INTERFACES) };
+    },
+    async listRoutes(deadline) {
+      const { routes } = await unary("list routes of", client.listRoutes.bind(client), {}, deadline);
+      return { routes: atMost("routes", routes, MAX_ENTRIES) };
+    },
+    async listRules(deadline) {
+      const { rules } = await unary("list rules of", client.listRules.bind(client), {}, deadline);
+      return { rules: atMost("rules", rules, MAX_ENTRIES) };
+    },
+    async listNeighbors(deadline) {
+      const said = await unary("list neighbours of", client.listNeighbors.bind(client), {}, deadline);
+      return { neighbors: atMost("neighbours", said.neighbors, MAX_ENTRIES) };
+    },
+    async listCounters(deadline) {
+      const said = await unary("list counters of", client.listCounters.bind(client), {}, deadline);
+      return { interfaces: atMost("counters", said.interfaces, MAX_INTERFACES) };
+    },
     ping: (request, deadline) => unary("ping from", client.ping.bind(client), request, deadline),
     containers: containersOver(client.getChannel()),
     [Symbol.dispose]: () => client.close(),

@@ -6,6 +6,7 @@ import {
 } from "@grpc/grpc-js";
 import * as api from "../proto/gen/tapir/agent/v1/container.ts";
 import type { Deadline } from "../sys/deadline.ts";
+import { atMost } from "./guest-bounds.ts";
 import { unary, unaryUntil } from "./guest-call.ts";
 
 export type StdioStream = ClientDuplexStream<api.StdioRequest, api.StdioResponse>;
@@ -59,6 +60,8 @@ export interface GuestContainers {
   portForward(): PortForwardStream;
 }
 
+const MAX_DEVICES = 1024;
+
 /** Speaks over the agent's own channel: there is one port, and one connection on it. */
 export function containersOver(channel: NonNullable<ClientOptions["channelOverride"]>): GuestContainers {
   const client = new api.ContainersClient("unix:agent", credentials.createInsecure(), {
@@ -83,8 +86,14 @@ export function containersOver(channel: NonNullable<ClientOptions["channelOverri
       unary("resume a container in", client.resumeContainer.bind(client), request, deadline),
     updateContainer: (request, deadline) =>
       unary("update a container in", client.updateContainer.bind(client), request, deadline),
-    statsContainer: (request, deadline) =>
-      unary("read counters of", client.statsContainer.bind(client), request, deadline),
+    async statsContainer(request, deadline) {
+      const said = await unary("read counters of", client.statsContainer.bind(client), request, deadline);
+      // Each entry becomes several for containerd.
+      atMost("disks", said.io, MAX_DEVICES);
+      atMost("sizes of huge pages", said.hugePages, MAX_DEVICES);
+      atMost("interfaces", said.network, MAX_DEVICES);
+      return said;
+    },
     listProcesses: (request, deadline) =>
       unary("list processes of", client.listProcesses.bind(client), request, deadline),
     execProcess: (request, deadline) =>

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import type { Interface, Neighbor, Route } from "../../proto/gen/tapir/agent/v1/agent.ts";
 import { wrapError } from "../../sys/error.ts";
+import { printable } from "../../sys/printable.ts";
 import { connectManagement, type ManagementConnection, methods } from "../management-client.ts";
-import { printable } from "../printable.ts";
 import { findSandbox } from "../sandboxes.ts";
 import { table } from "../table.ts";
 import {

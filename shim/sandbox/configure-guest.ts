@@ -5,6 +5,7 @@ import type { Deadline } from "../../sys/deadline.ts";
 import { wrapError } from "../../sys/error.ts";
 import type { Agent } from "../agent-client.ts";
 import { type Greeted, greet } from "../greet.ts";
+import { guestText } from "../guest-bounds.ts";
 import type { Timeline } from "../state/timeline.ts";
 import type { SandboxSpec } from "./bundle.ts";
 import { guestRequest } from "./guest-request.ts";
@@ -22,6 +23,8 @@ export interface RunningGuest {
 
 /** A restored guest answers at once or not at all: this share of a boot's time is long enough to be sure. */
 const RESTORED_SHARE = 0.25;
+/** Of a guest's own account of its boot. */
+const MAX_MILESTONES = 16;
 
 /** Waits until the agent of a guest that boots serves, and makes the guest the pod's, in one round trip. */
 export async function configureBooted(guest: RunningGuest): Promise<void> {
@@ -38,9 +41,10 @@ export async function configureBooted(guest: RunningGuest): Promise<void> {
     agent.createSandbox(guestRequest(spec, network, asking.remainingMs() / 2), asking),
   );
   let startMs = runningMs;
-  for (const { name, seconds } of milestones) {
+  for (const { name, seconds } of milestones.slice(0, MAX_MILESTONES)) {
+    if (!Number.isFinite(seconds)) break;
     const endMs = runningMs + seconds * 1000;
-    timeline.add({ name: `guest: ${name}`, startMs, endMs });
+    timeline.add({ name: `guest: ${guestText(name, 32)}`, startMs, endMs });
     startMs = endMs;
   }
 }

@@ -24,6 +24,7 @@ export interface ContainerTask extends Task {
 }
 
 const SIGKILL = 9;
+const OOM_APART_MS = 1_000;
 
 /** A container that is not made yet. Nothing is held while the guest is asked: each verb waits for its own answer only. */
 export function openContainerTask(workload: Workload, request: CreateRequest): ContainerTask {
@@ -34,15 +35,19 @@ export function openContainerTask(workload: Workload, request: CreateRequest): C
   let creating = true;
   let toldToEnd = false;
   let guestIsGone = false;
-  let oomTold = false;
+  /** When it was last told, by the process's clock; undefined: never. */
+  let oomToldMs: number | undefined;
 
   const outOfMemory = (): void => {
-    oomTold = true;
+    const nowMs = performance.now();
+    // A guest that repeats itself must not push exits out of the queue.
+    if (oomToldMs !== undefined && nowMs - oomToldMs < OOM_APART_MS) return;
+    oomToldMs = nowMs;
     publisher.publish("oom", { containerId: id });
   };
   const execs = openExecs(workload);
   const init = workloadProcess(workload, "", request.stdio, async (oomKilled) => {
-    if (oomKilled && !oomTold) outOfMemory();
+    if (oomKilled && oomToldMs === undefined) outOfMemory();
     await execs.ended();
   });
   const freezer = openFreezer(workload, () => init.state.name);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { deadlineIn } from "../../sys/deadline.ts";
 import { codeOf } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
+import { guestLines } from "../guest-bounds.ts";
 import { readOciSpec } from "../sandbox/oci.ts";
 import type { ContainerStorage } from "../sandbox/workload-storage.ts";
 import { commandFailed } from "./failures.ts";
@@ -73,7 +74,7 @@ export async function createInGuest(
       deadline,
     );
     if (failure !== undefined) throw commandFailed(init.object, failure);
-    for (const what of ignored) log.info("not honoured in the guest", { container: id, what });
+    for (const what of guestLines(ignored)) log.info("not honoured in the guest", { container: id, what });
     return { remove };
   } catch (error) {
     await remove(false).catch((failure: unknown) => {

@@ -1,5 +1,6 @@
 import { deadlineIn } from "../../sys/deadline.ts";
 import type { ExitRecord } from "../bundle-files.ts";
+import { guestExit } from "../guest-bounds.ts";
 import { alreadyThere, commandFailed, notHere } from "./failures.ts";
 import type { TaskProcess } from "./process.ts";
 import type { ExecRequest } from "./task.ts";
@@ -51,7 +52,7 @@ export function openExecs(workload: Workload): Execs {
       deadlineIn(guest.limits.createMs, `start ${process.object}`),
     );
     if (failure === undefined) return process.attach();
-    process.end(failure.exitStatus);
+    process.end(guestExit(failure.exitStatus));
     throw commandFailed(process.object, failure);
   };
 

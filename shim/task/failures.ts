@@ -1,6 +1,7 @@
 import type { CommandFailure } from "../../proto/gen/tapir/agent/v1/container.ts";
 import { TapirError } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
+import { guestExit, guestText } from "../guest-bounds.ts";
 
 export function notHere(object: string, cause = "it is not here"): TapirError {
   return new TapirError({ code: Code.NOT_FOUND, operation: "find", object, cause });
@@ -27,6 +28,6 @@ export function givenUp(object: string): TapirError {
 
 /** The status is runc's (UNKNOWN), and the words are crun's: clients look for "not found" and "permission denied". */
 export function commandFailed(object: string, { exitStatus, reason }: CommandFailure): TapirError {
-  const cause = `${reason} (exit status ${exitStatus})`;
+  const cause = `${guestText(reason)} (exit status ${guestExit(exitStatus)})`;
   return new TapirError({ code: Code.UNKNOWN, operation: "run", object, cause });
 }

@@ -5,6 +5,7 @@ import { codeOf, TapirError } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
 import type { ExitRecord } from "../bundle-files.ts";
 import type { ProcessKey } from "../containers-client.ts";
+import { guestExit, UNKNOWN_STATUS } from "../guest-bounds.ts";
 import type { Log } from "../log.ts";
 import type { PodGuest } from "../sandbox/pod.ts";
 import { type ProcessEvent, type ProcessState, processAfter } from "../sandbox/process.ts";
@@ -58,8 +59,6 @@ export interface ProcessOptions {
   readonly onExit: (record: ExitRecord) => void;
 }
 
-/** Exit status of a process whose end nobody saw. */
-const UNKNOWN_STATUS = 255;
 /** 128 + SIGKILL. */
 const KILLED = 137;
 const RETRY_MS = 250;
@@ -93,7 +92,7 @@ export function openProcess(options: ProcessOptions): TaskProcess {
       try {
         const { exitStatus, oomKilled } = await guest.containers.waitProcess({ ...key }, watching.signal);
         await options.beforeExit(oomKilled);
-        return end(exitStatus);
+        return end(guestExit(exitStatus));
       } catch (error) {
         if (watching.signal.aborted) return;
         if (codeOf(error) !== Code.UNAVAILABLE) {

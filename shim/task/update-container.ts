@@ -1,3 +1,4 @@
+import { guestLines } from "../guest-bounds.ts";
 import { limitsOf } from "../sandbox/container-limits.ts";
 import { largerLimits } from "../sandbox/wanted-size.ts";
 import { asking, type Workload } from "./workload.ts";
@@ -16,7 +17,7 @@ export async function updateInGuest(workload: Workload, resources: Uint8Array): 
     );
     const request = { containerId: id, resources: Buffer.from(resources) };
     const { ignored } = await guest.containers.updateContainer(request, asking(workload, "update"));
-    for (const what of ignored) log.info("not honoured in the guest", { container: id, what });
+    for (const what of guestLines(ignored)) log.info("not honoured in the guest", { container: id, what });
     size.settle(id, wanted);
   } catch (error) {
     size.settle(id, before);

@@ -1,0 +1,238 @@
+// A malicious guest behind the real Task service: what it says about processes neither grows the shim nor stops it.
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import test, { type ExecutionContext } from "ava";
+import { Status } from "../../proto/gen/containerd/types/task.ts";
+import * as api from "../../proto/gen/tapir/agent/v1/container.ts";
+import { Code } from "../../sys/status.ts";
+import { hostileAgent, type Lies } from "../fakes/hostile-agent.ts";
+import { startTaskShim } from "../fakes/task-shim.ts";
+
+const CALL_MS = 5_000;
+/** Far more than a bounded amount needs, far less than a flood. */
+const MEMORY_BYTES = 64 << 20;
+/** QEMU's, in these tests; what the guest says is no pid of the host. */
+const VM_PID = 4242;
+
+const honest = {
+  createContainer: (_, answer) => answer(null, api.CreateContainerResponse.fromPartial({ pid: 1 })),
+  startContainer: (_, answer) => answer(null, {}),
+  signalProcess: (_, answer) => answer(null, {}),
+  removeContainer: (_, answer) => answer(null, {}),
+  removeProcess: (_, answer) => answer(null, {}),
+} satisfies Lies;
+
+/** A sandbox with a container in it whose guest tells `lies`. */
+async function podOf(t: ExecutionContext, lies: Lies) {
+  const { agent } = await hostileAgent(t, { ...honest, ...lies });
+  const shim = await startTaskShim(t, {}, agent.containers);
+  shim.created.resolve();
+  await shim.create();
+  await shim.call("start", { id: "pod" });
+  const bundle = mkdtempSync(join(tmpdir(), "lies-"));
+  t.teardown(() => rmSync(bundle, { recursive: true }));
+  mkdirSync(join(bundle, "rootfs"));
+  const annotations = {
+    "io.kubernetes.cri.container-type": "container",
+    "io.kubernetes.cri.sandbox-id": "pod",
+  };
+  const spec = { annotations, process: { args: ["sh"] }, root: { path: "rootfs" } };
+  writeFileSync(join(bundle, "config.json"), JSON.stringify(spec));
+  const createContainer = (stdout = "") => shim.call("create", { id: "c", bundle, stdout });
+  return { ...shim, bundle, createContainer };
+}
+
+/** Whatever the guest does: State, Kill and Delete go on, soon. */
+async function stillServed(t: ExecutionContext, { call }: Pick<Awaited<ReturnType<typeof podOf>>, "call">) {
+  const startMs = performance.now();
+  t.is((await call("state", { id: "pod" })).status, Status.RUNNING);
+  await t.throwsAsync(call("state", { id: "nobody" }), { code: Code.NOT_FOUND } as object);
+  t.true(performance.now() - startMs < CALL_MS);
+}
+
+async function ended(t: ExecutionContext, pod: Awaited<ReturnType<typeof podOf>>): Promise<void> {
+  await stillServed(t, pod);
+  await pod.call("kill", { id: "pod", signal: 9 });
+  await pod.call("wait", { id: "pod" });
+  await pod.call("delete", { id: "c" }).catch((error: { code?: number }) => t.is(error.code, Code.NOT_FOUND));
+  await pod.call("delete", { id: "pod" }, CALL_MS);
+}
+
+const used = (): number => {
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+};
+
+test.serial(
+  "exits out of range are an unknown end, and pids of the guest name no process of the host",
+  async (t) => {
+    const end = Promise.withResolvers<void>();
+    const pod = await podOf(t, {
+      waitProcess: (_, answer) =>
+        void end.promise.then(() =>
+          answer(
+            null,
+            api.WaitProcessResponse.fromPartial({
+              exitStatus: 4_294_967_295,
+              unixTimeNanoseconds: 2n ** 63n,
+            }),
+          ),
+        ),
+      execProcess: (_, answer) =>
+        answer(
+          null,
+          api.ExecProcessResponse.fromPartial({
+            pid: 1,
+            failure: { exitStatus: 1_000, reason: "x\n".repeat(1 << 20) },
+          }),
+        ),
+    });
+    t.is((await pod.createContainer()).pid, VM_PID);
+    t.is((await pod.call("start", { id: "c" })).pid, VM_PID);
+    t.deepEqual(
+      (await pod.call("pids", { id: "c" })).processes.map(({ pid }) => pid),
+      [VM_PID],
+    );
+    await pod.call("exec", { id: "c", execId: "e", spec: { typeUrl: "", value: Buffer.from("{}") } });
+    const failed = await t.throwsAsync(pod.call("start", { id: "c", execId: "e" }));
+    t.regex(failed.message, /\(exit status 255\)$/);
+    t.true(failed.message.length < 2_048, `${failed.message.length}`);
+    t.is((await pod.call("wait", { id: "c", execId: "e" })).exitStatus, 255);
+    end.resolve();
+    const { exitStatus, exitedAt } = await pod.call("wait", { id: "c" });
+    t.is(exitStatus, 255);
+    t.true(Math.abs(Date.now() - (exitedAt?.getTime() ?? 0)) < 60_000, "by the node's clock");
+    t.like(await pod.call("delete", { id: "c" }), { pid: VM_PID, exitStatus: 255 });
+    await ended(t, pod);
+  },
+);
+
+test.serial("a command that fails with megabytes of reasons is one short sentence", async (t) => {
+  const reason = "\u001b[2J\n".repeat(700_000);
+  const pod = await podOf(t, {
+    createContainer: (_, answer) =>
+      answer(
+        null,
+        api.CreateContainerResponse.fromPartial({ failure: { exitStatus: 4_000_000_000, reason } }),
+      ),
+  });
+  const error = await t.throwsAsync(pod.createContainer());
+  t.is((error as Error & { code?: number }).code, Code.UNKNOWN);
+  t.true(error.message.length < 2_048);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  t.notRegex(error.message, /[\u0000-\u001f]/);
+  await ended(t, pod);
+});
+
+test.serial(
+  "a flood of events: unknown ids are dropped, known ones are told now and then, memory stays",
+  async (t) => {
+    let said = 0;
+    const pod = await podOf(t, {
+      events: (call) => {
+        const one = (containerId: string) => api.Event.fromPartial({ oomKill: { containerId, kills: 1n } });
+        const flood = (): void => {
+          // As fast as the host takes them.
+          while (!call.destroyed && said < 10_000_000) {
+            said += 1;
+            if (!call.write(one(said % 2 === 0 ? "c" : `nobody-${"x".repeat(1000)}-${said}`) as never)) break;
+          }
+        };
+        call.on("drain", flood).on("error", () => undefined);
+        flood();
+      },
+    });
+    await pod.createContainer();
+    const before = used();
+    await pause(1_500);
+    await stillServed(t, pod);
+    t.true(used() - before < MEMORY_BYTES, `${(used() - before) >> 20} MiB`);
+    const told = pod.events.filter((kind) => kind === "oom").length;
+    t.true(told >= 1 && told <= 3, `${told} events`);
+    t.log(
+      `the guest got rid of ${said} events, the host heard ${told}; ${(used() - before) >> 10} KiB more memory`,
+    );
+    await ended(t, pod);
+  },
+);
+
+test.serial(
+  "output without end that nobody reads is held back in the guest; nor does it keep Delete",
+  async (t) => {
+    const MEBIBYTE = Buffer.alloc(1 << 20, "x");
+    let sent = 0;
+    const exit = Promise.withResolvers<void>();
+    const pod = await podOf(t, {
+      waitProcess: (_, answer) =>
+        void exit.promise.then(() => answer(null, api.WaitProcessResponse.fromPartial({}))),
+      stdio: (call) => {
+        const flood = (): void => {
+          while (!call.destroyed) {
+            sent += 1;
+            if (!call.write(api.StdioResponse.fromPartial({ stdout: MEBIBYTE }))) break;
+          }
+        };
+        call.on("drain", flood).on("error", () => undefined);
+        call.resume();
+        flood();
+      },
+    });
+    const fifo = join(pod.bundle, "stdout");
+    execFileSync("mkfifo", [fifo]);
+    const before = used();
+    await pod.createContainer(fifo);
+    await pod.call("start", { id: "c" });
+    let last = -1;
+    // Until nothing moves any more.
+    while (last !== sent) {
+      last = sent;
+      await pause(300);
+    }
+    t.log(`${sent} MiB left the guest; ${(used() - before) >> 20} MiB more memory, the guest's own among it`);
+    t.true(used() - before < MEMORY_BYTES, `${(used() - before) >> 20} MiB`);
+    t.like(await pod.call("state", { id: "c" }), { status: Status.RUNNING, pid: VM_PID });
+    exit.resolve();
+    t.is((await pod.call("wait", { id: "c" })).exitStatus, 0);
+    t.is((await pod.call("delete", { id: "c" }, 15_000)).exitStatus, 0);
+    await ended(t, pod);
+  },
+);
+
+test.serial(
+  "output that never drains, to a reader that reads: Delete does not wait for its end",
+  async (t) => {
+    const chunk = Buffer.alloc(256 << 10, "x");
+    const exit = Promise.withResolvers<void>();
+    const pod = await podOf(t, {
+      waitProcess: (_, answer) =>
+        void exit.promise.then(() => answer(null, api.WaitProcessResponse.fromPartial({}))),
+      stdio: (call) => {
+        const flood = (): void => {
+          while (!call.destroyed && call.write(api.StdioResponse.fromPartial({ stdout: chunk })));
+        };
+        call.on("drain", flood).on("error", () => undefined);
+        call.resume();
+        flood();
+      },
+    });
+    await pod.createContainer("file:///dev/null");
+    await pod.call("start", { id: "c" });
+    exit.resolve();
+    await pod.call("wait", { id: "c" });
+    await pod.call("delete", { id: "c" }, 60_000);
+    await ended(t, pod);
+  },
+);
+
+test.serial("a guest that answers nothing costs each call its time limit, not the shim", async (t) => {
+  const pod = await podOf(t, { signalProcess: () => undefined, removeContainer: () => undefined });
+  await pod.createContainer();
+  await pod.call("start", { id: "c" });
+  const killing = t.throwsAsync(pod.call("kill", { id: "c", signal: 15 }, 30_000));
+  await stillServed(t, pod);
+  t.is(((await killing) as Error & { code?: number }).code, Code.DEADLINE_EXCEEDED);
+  await ended(t, pod);
+});
