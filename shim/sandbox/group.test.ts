@@ -1,4 +1,5 @@
 import test from "ava";
+import { TapirError } from "../../sys/error.ts";
 import { podGroup } from "./group.ts";
 
 test("containerd's CRI and CRI-O say what is a sandbox and what belongs to one", (t) => {
@@ -11,7 +12,10 @@ test("containerd's CRI and CRI-O say what is a sandbox and what belongs to one",
       kind: "container",
       sandboxId: "a",
     });
-    t.throws(() => podGroup("b", { [type]: "container" }), { message: new RegExp(`${sandbox} is missing`) });
+    t.throws(() => podGroup("b", { [type]: "container" }), {
+      instanceOf: TapirError,
+      message: new RegExp(`${sandbox} is missing`),
+    });
   }
 });
 

@@ -1,3 +1,6 @@
+import { TapirError } from "../../sys/error.ts";
+import { Code } from "../../sys/status.ts";
+
 /** Which pod a bundle belongs to, from the annotations of its OCI spec. */
 export interface PodGroup {
   readonly kind: "sandbox" | "container" | "single";
@@ -28,7 +31,7 @@ const DIALECTS: readonly Dialect[] = [
 
 /**
  * The pod of the container `id`. Without annotations it stands alone: a pod of one container.
- * Throws Error when a container does not say which sandbox it belongs to.
+ * Throws INVALID_ARGUMENT when a container does not say which sandbox it belongs to.
  */
 export function podGroup(id: string, annotations: Readonly<Record<string, string>>): PodGroup {
   for (const dialect of DIALECTS) {
@@ -37,9 +40,12 @@ export function podGroup(id: string, annotations: Readonly<Record<string, string
     if (type === dialect.sandboxValue) return { kind: "sandbox", sandboxId: id };
     const sandboxId = annotations[dialect.sandboxId];
     if (sandboxId === undefined || sandboxId === "") {
-      throw new Error(
-        `annotation ${dialect.type} is ${JSON.stringify(type)} but ${dialect.sandboxId} is missing`,
-      );
+      throw new TapirError({
+        code: Code.INVALID_ARGUMENT,
+        operation: "find the pod of",
+        object: `container ${id}`,
+        cause: `annotation ${dialect.type} is ${JSON.stringify(type)} but ${dialect.sandboxId} is missing`,
+      });
     }
     return { kind: "container", sandboxId };
   }
