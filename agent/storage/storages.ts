@@ -5,6 +5,7 @@ import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { TapirError, wrapError } from "../../sys/error.ts";
 import { MS, mount, mountWaiting, unmountWaiting } from "../../sys/mount.ts";
 import { Code } from "../../sys/status.ts";
+import { inParallel } from "../container/parallel.ts";
 import { STORAGES } from "../container/paths.ts";
 import { findDisk } from "./disk.ts";
 import { letGoOf } from "./let-go.ts";
@@ -25,6 +26,8 @@ export interface Storages {
 }
 
 const UNDO_MS = 10_000;
+/** What may wait for a share's server, one at a time: a stalled one must not hold the threads that the agent hears with. */
+const askServer = inParallel(1);
 
 interface Entry {
   readonly definition: string;
@@ -78,7 +81,9 @@ export function createStorages(): Storages {
     await deadline.race(entry.made);
     const root = `${STORAGES}/${storageId}`;
     // A part of a volume in memory (subPath) that the host would have made on its own disk.
-    if (entry.folderMode === undefined) await deadline.race(checkBeneath(root, path));
+    const check = (): Promise<void> => checkBeneath(root, path);
+    if (entry.uses !== undefined) await deadline.race(askServer(check, deadline));
+    else if (entry.folderMode === undefined) await deadline.race(check());
     else await deadline.race(makeBeneath(root, path, entry.folderMode));
     if (path !== "") entry.uses?.push({ user, path: `${root}/${path}` });
     return path === "" ? root : `${root}/${path}`;
@@ -126,7 +131,7 @@ export function createStorages(): Storages {
       for (const entry of entries.values()) {
         entry.users.delete(user);
         if (entry.owner === user) entry.released = true;
-        if (entry.uses !== undefined) letGoOf(takeUses(entry.uses, user));
+        if (entry.uses !== undefined) await letGoOf(takeUses(entry.uses, user));
       }
       // An overlay that goes frees what it lies over.
       const isFree = ([, { released, users }]: [string, Entry]): boolean => released && users.size === 0;
@@ -185,7 +190,8 @@ async function mountOverlay(
   } else changes = await resolve(upper, user, deadline);
   for (const folder of ["upper", "work"]) mkdirSync(`${changes}/${folder}`, { recursive: true });
   const data = `lowerdir=${lowers.join(":")},upperdir=${changes}/upper,workdir=${changes}/work`;
-  await deadline.race(mountWaiting({ source: "overlay", target, type: "overlay", data }));
+  const request = { source: "overlay", target, type: "overlay", data };
+  await deadline.race(askServer(() => mountWaiting(request), deadline));
 }
 
 async function unmountAll(targets: readonly string[]): Promise<void> {
