@@ -43,6 +43,7 @@ const SETTLE_MS = 45_000;
 /** An end is noticed at once; on a busy machine, soon. */
 const REAP_MS = 5_000;
 const LOOK_AGAIN_MS = 100;
+const LAST_STEPS_MS = 500;
 
 /** Undefined when there was nothing that the fault could strike. */
 export async function runCell(site: Site, { operation, step, fault }: Cell): Promise<CellResult | undefined> {
@@ -68,6 +69,7 @@ export async function runCell(site: Site, { operation, step, fault }: Cell): Pro
     (error: unknown) => error,
   );
   const ms = Math.round(performance.now() - startMs);
+  await laggards(operation);
   site.meeting.attend(undefined);
   await striking;
   const late = operation.waits ? limitMs + TOLERANCE_MS : limitMs;
@@ -75,7 +77,8 @@ export async function runCell(site: Site, { operation, step, fault }: Cell): Pro
   if (operation.waits && fault.passes && failure !== undefined) {
     problems.push(`${operation.name} did not come about: ${reasonOf(failure).slice(0, 500)}`);
   }
-  if (blow === undefined) problems.push(`${operation.name} did not come to ${step}`);
+  if (blow === undefined && operation.waits !== true)
+    problems.push(`${operation.name} did not come to ${step}`);
   const attempt = async (work: () => Promise<void> | undefined): Promise<void> => {
     try {
       await work();
@@ -89,7 +92,7 @@ export async function runCell(site: Site, { operation, step, fault }: Cell): Pro
   await attempt(() => site.node.removePods(deadlineIn(CLEAN_MS, "remove the pods")));
   const settle = deadlineIn(SETTLE_MS, "settle");
   const leaks = await settledDifference(site.empty, () => nodeInventory(site.node, settle), settle);
-  if (blow === "nothing" && problems.length + leaks.length === 0) return undefined;
+  if (blow !== "go" && blow !== "error" && problems.length + leaks.length === 0) return undefined;
   const succeeded = failure === undefined;
   return {
     operation: operation.name,
@@ -101,6 +104,11 @@ export async function runCell(site: Site, { operation, step, fault }: Cell): Pro
     problems,
     leaks,
   };
+}
+
+/** What comes about by itself may be seen before its last steps are done. */
+async function laggards({ waits }: Operation): Promise<void> {
+  if (waits === true) await setTimeout(LAST_STEPS_MS);
 }
 
 /** containerd knows that the pod is dead, and with it what ran in it. */
@@ -149,6 +157,7 @@ export async function stepsOf(site: Site, operation: Operation): Promise<string[
     return "go";
   });
   await operation.run(site, subject, deadlineIn(operation.limitSeconds * 1000, operation.name));
+  await laggards(operation);
   site.meeting.attend(undefined);
   await site.node.removePods(deadlineIn(CLEAN_MS, "remove the pods"));
   return [...steps];
