@@ -14,7 +14,7 @@ const CASE_MS = 90_000;
 const ECHO_MIB = Number(process.env.TAPIR_ECHO_MIB ?? 96);
 const ECHO_MS = 4_000 * ECHO_MIB;
 /** V8 collects buffers outside its heap when there are some 64 MiB of them; twice ECHO_MIB goes through each of them. */
-const FLAT_MIB = 80;
+const FLAT_MIB = 120;
 const node = useNode(test);
 const soon = () => deadlineIn(CASE_MS, "finish the case");
 let work: Workloads;
