@@ -13,8 +13,11 @@ const CASE_MS = 90_000;
 /** By hand more: TAPIR_ECHO_MIB=1024 takes a while under TCG. */
 const ECHO_MIB = Number(process.env.TAPIR_ECHO_MIB ?? 96);
 const ECHO_MS = 4_000 * ECHO_MIB;
-/** V8 collects buffers outside its heap when there are some 64 MiB of them; twice ECHO_MIB goes through each of them. */
-const FLAT_MIB = 120;
+/**
+ * Less than the twice ECHO_MIB that goes through each, so what piles up is noticed; flat it is not: a guest was seen to grow by
+ * 72 MiB, and why (buffers that V8 collects late?) is not known.
+ */
+const BOUND_MIB = 120;
 const node = useNode(test);
 const soon = () => deadlineIn(CASE_MS, "finish the case");
 let work: Workloads;
@@ -168,7 +171,7 @@ kill $forward; cat ${log} >&2`,
 });
 
 test.serial(
-  `${ECHO_MIB} MiB through cat and back: byte by byte the same, without more memory in shim or guest`,
+  `${ECHO_MIB} MiB through cat and back: byte by byte the same, with less memory in shim and guest than went through`,
   async (t) => {
     t.timeout(ECHO_MS);
     const { result, growth } = await watchGrowth(
@@ -177,7 +180,7 @@ test.serial(
       echo(work, shell, ECHO_MIB, deadlineIn(ECHO_MS, "echo")),
     );
     t.true(result.exact);
-    t.true(growth.shim < FLAT_MIB && growth.guest < FLAT_MIB, JSON.stringify(growth));
+    t.true(growth.shim < BOUND_MIB && growth.guest < BOUND_MIB, JSON.stringify(growth));
     t.log(`${(ECHO_MIB / result.seconds).toFixed(1)} MiB/s, growth in MiB ${JSON.stringify(growth)}`);
   },
 );
