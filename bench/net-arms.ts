@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "../network/connect.ts";
 import { discover } from "../network/discover.ts";
-import { modelNamed } from "../network/model.ts";
+import { modelNamed } from "../network/models.ts";
 import { planNics } from "../network/nic-plan.ts";
 import { type Deadline, deadlineIn } from "../sys/deadline.ts";
 import { openLedger } from "../sys/ledger.ts";

@@ -1,5 +1,5 @@
 import { table } from "../cli/table.ts";
-import { modelNamed } from "../network/model.ts";
+import { modelNamed } from "../network/models.ts";
 import { interleave, medianOf, type Outcome, type Sample, valuesOf } from "./measure.ts";
 import { median } from "./median.ts";
 import { startNetArms, type Way } from "./net-arms.ts";

@@ -57,8 +57,8 @@ function mayImport(room: Room, allowed: readonly string[], target: string): bool
 
 function cycleProblems(sources: readonly Source[]): Problem[] {
   const own = sources.filter(({ path }) => !isGenerated(path));
-  // A type is gone at run time: it may point back within the room (a table of kinds and the kinds in it).
-  const files = new Map(own.map((source) => [source.path, fileTargets(source, ({ typeOnly }) => !typeOnly)]));
+  // Types count: who reads a file has to know those it names, too.
+  const files = new Map(own.map((source) => [source.path, fileTargets(source)]));
   const betweenRooms = new Map<string, Set<string>>();
   for (const source of own.filter(({ path }) => !isTest(path))) {
     const from = roomOf(source.path)?.path ?? "";
@@ -74,9 +74,8 @@ function cycleProblems(sources: readonly Source[]): Problem[] {
   });
 }
 
-function fileTargets(source: Source, counts: (entry: Import) => boolean = () => true): Set<string> {
-  const files = source.imports.filter((entry) => entry.kind === "file" && counts(entry));
-  return new Set(files.map(({ target }) => target));
+function fileTargets(source: Source): Set<string> {
+  return new Set(source.imports.filter(({ kind }) => kind === "file").map(({ target }) => target));
 }
 
 function lightProblems(sources: readonly Source[]): Problem[] {

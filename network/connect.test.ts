@@ -12,7 +12,7 @@ import { Code } from "../sys/status.ts";
 import type { AttachedNic } from "./attached-nic.ts";
 import { connect } from "./connect.ts";
 import { discover } from "./discover.ts";
-import { modelNamed } from "./model.ts";
+import { modelNamed } from "./models.ts";
 import { planNics } from "./nic-plan.ts";
 
 const POD_MAC = "02:00:00:00:00:02";

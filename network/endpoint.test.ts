@@ -12,7 +12,7 @@ import type { Address, Link } from "../sys/netlink/records.ts";
 import { connect } from "./connect.ts";
 import { type DiscoveredNetwork, discover } from "./discover.ts";
 import { endpointsOf } from "./endpoint.ts";
-import { modelNamed } from "./model.ts";
+import { modelNamed } from "./models.ts";
 import { planNics } from "./nic-plan.ts";
 import { TAP_ALIAS } from "./pod-tap-mark.ts";
 

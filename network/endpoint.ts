@@ -3,18 +3,11 @@ import { TapirError } from "../sys/error.ts";
 import { IFF, type Link, RT_SCOPE } from "../sys/netlink/records.ts";
 import { Code } from "../sys/status.ts";
 import type { DiscoveredLink, DiscoveredNetwork } from "./discover.ts";
+import type { EndpointDetector, EndpointKind } from "./endpoints/kind.ts";
 import { refusalOf } from "./endpoints/refused.ts";
 import { tapEndpoint } from "./endpoints/tap.ts";
 import { virtualEndpoints } from "./endpoints/virtual.ts";
 import { isOwnTap } from "./pod-tap-mark.ts";
-
-export type EndpointKind = "veth" | "macvlan" | "ipvlan" | "bridge" | "vlan" | "vxlan" | "dummy" | "tap";
-
-/** One kind of link that a pod can have, told from the kernel's own description of it, never from its name. */
-export interface EndpointDetector {
-  readonly kind: EndpointKind;
-  detects(link: Link): boolean;
-}
 
 /** A pod's link with what Tapir takes it for. */
 export interface Endpoint {

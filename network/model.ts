@@ -1,14 +1,9 @@
 import type { Deadline } from "../sys/deadline.ts";
-import { TapirError } from "../sys/error.ts";
 import type { Ledger } from "../sys/ledger.ts";
 import type { LinkReference } from "../sys/netlink/link.ts";
 import type { RouteSocket } from "../sys/netlink/socket.ts";
-import { Code } from "../sys/status.ts";
 import type { ConnectedNic } from "./attached-nic.ts";
 import type { ModelScope } from "./endpoint.ts";
-import { macvtap } from "./models/macvtap.ts";
-import { none } from "./models/none.ts";
-import { tcfilter } from "./models/tcfilter.ts";
 import type { NicPlan } from "./nic-plan.ts";
 
 /** Where a model works. */
@@ -36,23 +31,4 @@ export interface Model extends ModelScope {
    * down. Made, in the ledger, where the model does without one otherwise. What the guest sends goes out of the pod's link.
    */
   wayToGuest(plan: NicPlan, place: PodPlace, deadline: Deadline): Promise<LinkReference>;
-}
-
-/**
- * One file each, in models/, and one line here and in the schema's key. What is to come has its place the same way: `bridge`
- * (with DHCP), `masquerade` and `builtin`.
- */
-const models: readonly Model[] = [tcfilter, macvtap, none];
-
-/** The model that `internetworking_model` names. */
-export function modelNamed(name: string): Model {
-  const model = models.find((one) => one.name === name);
-  if (model !== undefined) return model;
-  throw new TapirError({
-    code: Code.INVALID_ARGUMENT,
-    operation: "use",
-    object: `internetworking_model "${name}"`,
-    cause: "there is no such model",
-    hint: `use one of ${models.map((one) => `"${one.name}"`).join(", ")}`,
-  });
 }

@@ -1,7 +1,7 @@
 import test from "ava";
 import type { Link } from "../sys/netlink/records.ts";
 import type { DiscoveredNetwork } from "./discover.ts";
-import { modelNamed } from "./model.ts";
+import { modelNamed } from "./models.ts";
 import { planNics } from "./nic-plan.ts";
 import { freePriority } from "./redirect.ts";
 

@@ -7,7 +7,7 @@ import { Code } from "../sys/status.ts";
 import { attachPair, run, snapshot, usePodPairs } from "../test/fakes/pod-pair.ts";
 import { connect } from "./connect.ts";
 import { discover } from "./discover.ts";
-import { modelNamed } from "./model.ts";
+import { modelNamed } from "./models.ts";
 import { planNics } from "./nic-plan.ts";
 import { type RateLimits, shapeOf } from "./rate-limit.ts";
 

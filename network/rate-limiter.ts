@@ -6,7 +6,7 @@ import type { LinkReference } from "../sys/netlink/link.ts";
 import { findRoot, isShaper, setShaper } from "../sys/netlink/shaper.ts";
 import { openRoute, type RouteSocket } from "../sys/netlink/socket.ts";
 import { Code } from "../sys/status.ts";
-import type { InNetns } from "../sys/undo/undo.ts";
+import type { InNetns } from "../sys/undo/entry.ts";
 import type { Model } from "./model.ts";
 import type { NicPlan } from "./nic-plan.ts";
 import { type RateLimiter, type RateLimits, shapeOf } from "./rate-limit.ts";

@@ -1,18 +1,26 @@
-import type { Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import { TaskDefinition } from "../proto/gen/containerd/task/task.ts";
 import { writeDeleted } from "./deleted.ts";
 import { version } from "./info.ts";
 import { openLog } from "./log.ts";
+import type { StartParameters } from "./parameters.ts";
 import { lazyPod } from "./sandbox/lazy-pod.ts";
 import type { OpenPod } from "./sandbox/pod.ts";
 import { claim } from "./socket.ts";
-import type { Serving } from "./start.ts";
 import { openPublisher } from "./task/events.ts";
 import { handlersOf } from "./task/handlers.ts";
 import { taskService } from "./task/service.ts";
 import { statusOfError } from "./task/status.ts";
 import { openTasks } from "./task/tasks.ts";
 import { createServer } from "./ttrpc/server.ts";
+
+/** The shim of a pod, in the process that `start` made its socket in. */
+export interface Serving extends Pick<StartParameters, "id" | "namespace" | "debug" | "ttrpcAddress"> {
+  /** Listens on `socket`. */
+  readonly server: Server;
+  readonly socket: string;
+  readonly bundle: string;
+}
 
 /**
  * Without a sandbox and without a word from anybody there is nobody to stay for: containerd is gone for good, or it was

@@ -1,11 +1,12 @@
-import type { Server, Socket } from "node:net";
+import type { Socket } from "node:net";
 import { identify } from "../sys/identity.ts";
 import { adjustOomScore, answer } from "./answer.ts";
 import { type Invocation, requireIdentity } from "./bootstrap.ts";
 import { addressFile, shimIdentityFile, shimPidFile } from "./bundle-files.ts";
-import { encodeAnswer, readParameters, readStdin, type StartParameters } from "./parameters.ts";
+import { encodeAnswer, readParameters, readStdin } from "./parameters.ts";
 import { podGroup } from "./sandbox/group.ts";
 import { readOciSpec } from "./sandbox/oci.ts";
+import type { Serving } from "./serve.ts";
 import { answers, listenUnlessServed, SOCKET_DIRECTORY, socketPath } from "./socket.ts";
 
 /**
@@ -36,14 +37,6 @@ export async function start(invocation: Invocation): Promise<void> {
   if (server !== undefined) return stay({ ...parameters, bundle, socket: path, server }, text);
   answer(text);
   process.exit(0);
-}
-
-/** The shim of a pod, in the process that `start` made its socket in. */
-export interface Serving extends Pick<StartParameters, "id" | "namespace" | "debug" | "ttrpcAddress"> {
-  /** Listens on `socket`. */
-  readonly server: Server;
-  readonly socket: string;
-  readonly bundle: string;
 }
 
 /** containerd may connect from the answer on; the code that serves it is loaded meanwhile. */

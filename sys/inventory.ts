@@ -6,10 +6,8 @@ import { listMounts, listTmpfs } from "./inventory/mounts.ts";
 import { inspectNetworks, listNetworks } from "./inventory/networks.ts";
 import { listDescriptors, listProcesses } from "./inventory/processes.ts";
 import { listSockets } from "./inventory/sockets.ts";
+import type { Things } from "./inventory/things.ts";
 import type { ProcessIdentity } from "./process.ts";
-
-/** Things of one kind: what each is (its key names exactly one), and what it looks like. */
-export type Things = Readonly<Record<string, string>>;
 
 /** What is on a machine, or the part of it that belongs to one mark. Plain data: it can be written down and compared. */
 export interface Inventory {

@@ -4,7 +4,8 @@ import { type Deadline, deadlineIn } from "./deadline.ts";
 import { errnoOf, wrapError } from "./error.ts";
 import { failpoint } from "./failpoint.ts";
 import { identify, type ProcessIdentity } from "./identity.ts";
-import { type Undo, undo } from "./undo/undo.ts";
+import type { Undo } from "./undo/entry.ts";
+import { undo } from "./undo/undo.ts";
 
 /**
  * The one mechanism for undoing. Every resource is announced in `<state directory>/ledger` — how to undo it —

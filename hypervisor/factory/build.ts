@@ -13,7 +13,7 @@ import { filesOf, type KeyParts } from "./key.ts";
 import type { Manifest } from "./manifest.ts";
 import { saveState } from "./migrate.ts";
 import { openPlaceholder } from "./placeholder.ts";
-import { stopGuest } from "./stop-guest.ts";
+import { type SameMoment, stopGuest } from "./stop-guest.ts";
 import { MEMORY_FILE, publishTemplate, STATE_FILE, sha256 } from "./store.ts";
 
 /**
@@ -24,11 +24,6 @@ export type PrepareGuest = (
   guest: { readonly agentSocket: string; readonly nicMac: string | undefined },
   deadline: Deadline,
 ) => Promise<SameMoment>;
-
-export interface SameMoment {
-  readonly guestNanoseconds: bigint;
-  readonly hostNanoseconds: bigint;
-}
 
 export interface BuildRequest {
   readonly plan: VmPlan;

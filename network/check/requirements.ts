@@ -1,4 +1,4 @@
-import { modelNamed } from "../model.ts";
+import { modelNamed } from "../models.ts";
 import { queuesFor } from "../nic-plan.ts";
 import type { RateLimits } from "../rate-limit.ts";
 import {

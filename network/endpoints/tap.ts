@@ -1,5 +1,5 @@
-import type { EndpointDetector } from "../endpoint.ts";
 import { isOwnTap } from "../pod-tap-mark.ts";
+import type { EndpointDetector } from "./kind.ts";
 
 const ETHERNET = 1;
 

@@ -1,4 +1,4 @@
-import type { EndpointDetector, EndpointKind } from "../endpoint.ts";
+import type { EndpointDetector, EndpointKind } from "./kind.ts";
 
 /** Kinds that the kernel names, and that carry Ethernet frames in and out of their own device, each with what lies behind it. */
 const KINDS = {

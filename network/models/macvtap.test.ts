@@ -17,7 +17,7 @@ import {
   usePodPairs,
 } from "../../test/fakes/pod-pair.ts";
 import { discover } from "../discover.ts";
-import { modelNamed } from "../model.ts";
+import { modelNamed } from "../models.ts";
 import { planNics } from "../nic-plan.ts";
 
 const soon = () => deadlineIn(15_000, "test macvtap");

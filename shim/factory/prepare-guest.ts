@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { PrepareGuest, SameMoment } from "../../hypervisor/factory/build.ts";
+import type { PrepareGuest } from "../../hypervisor/factory/build.ts";
+import type { SameMoment } from "../../hypervisor/factory/stop-guest.ts";
 import type { Deadline } from "../../sys/deadline.ts";
 import { type Agent, connectAgent } from "../agent-client.ts";
 import { greet } from "../greet.ts";

@@ -1,6 +1,6 @@
 import type { Accelerator } from "../../hypervisor/accelerator.ts";
 import type { VmPlan } from "../../hypervisor/hypervisor.ts";
-import { modelNamed } from "../../network/model.ts";
+import { modelNamed } from "../../network/models.ts";
 import { queuesFor } from "../../network/nic-plan.ts";
 import { hasVhostNet } from "../../sys/tap.ts";
 import type { Configuration } from "../config/schema.ts";

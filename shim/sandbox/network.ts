@@ -7,7 +7,7 @@ import { networkDifference } from "../../network/difference.ts";
 import { type DiscoveredNetwork, discover } from "../../network/discover.ts";
 import type { GuestNeighbor, GuestNetwork, GuestRoute } from "../../network/guest-network.ts";
 import { planGuest } from "../../network/guest-plan.ts";
-import { modelNamed } from "../../network/model.ts";
+import { modelNamed } from "../../network/models.ts";
 import { type Monitor, monitorNetns } from "../../network/monitor.ts";
 import { type NicPlan, planNics } from "../../network/nic-plan.ts";
 import { probeAddresses } from "../../network/trace/probe.ts";

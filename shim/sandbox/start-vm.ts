@@ -4,7 +4,7 @@ import { connect } from "../../network/connect.ts";
 import { discover } from "../../network/discover.ts";
 import type { GuestNetwork } from "../../network/guest-network.ts";
 import { planGuest } from "../../network/guest-plan.ts";
-import { modelNamed } from "../../network/model.ts";
+import { modelNamed } from "../../network/models.ts";
 import { planNics } from "../../network/nic-plan.ts";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import type { Ledger } from "../../sys/ledger.ts";

@@ -6,7 +6,7 @@ import { unmount } from "../../sys/mount.ts";
 import { inMountNamespace } from "../../sys/mount-namespace.ts";
 import { cloneTree, moveTree, setAttributes } from "../../sys/mount-tree.ts";
 import { Code } from "../../sys/status.ts";
-import type { Undo } from "../../sys/undo/undo.ts";
+import type { Undo } from "../../sys/undo/entry.ts";
 import type { RootfsMount } from "../sandbox/workload-storage.ts";
 import type { SharedSource } from "./mount-plan.ts";
 import { mountRootfs } from "./mount-rootfs.ts";

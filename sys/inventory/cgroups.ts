@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import type { Things } from "../inventory.ts";
 import { readMounts } from "./mountinfo.ts";
 import { readEntries } from "./read.ts";
+import type { Things } from "./things.ts";
 
 /** Every cgroup of every mounted hierarchy, version 1 and 2. */
 export function listCgroups(mark: string | undefined): Things {

@@ -1,5 +1,5 @@
-import type { Things } from "../inventory.ts";
 import { readNames, readText } from "./read.ts";
+import type { Things } from "./things.ts";
 
 /** Loop devices with a file behind them, and device-mapper devices. */
 export function listBackedDevices(mark: string | undefined): Things {

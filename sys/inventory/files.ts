@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import type { Things } from "../inventory.ts";
 import { readEntries } from "./read.ts";
+import type { Things } from "./things.ts";
 
 /** Everything below the given directories, each with its kind. A directory that is not there has nothing in it. */
 export function listFiles(roots: readonly string[]): Things {

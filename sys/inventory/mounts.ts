@@ -1,6 +1,6 @@
 import { statfsSync } from "node:fs";
-import type { Things } from "../inventory.ts";
 import { type MountInfo, readMounts } from "./mountinfo.ts";
+import type { Things } from "./things.ts";
 
 /** Every mount; several on one target count. */
 export function listMounts(mark: string | undefined): Things {

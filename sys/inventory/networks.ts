@@ -1,11 +1,11 @@
 import type { Deadline } from "../deadline.ts";
 import { errnoOf } from "../error.ts";
-import type { Things } from "../inventory.ts";
 import { listLinks } from "../netlink/link.ts";
 import { openRoute } from "../netlink/socket.ts";
 import { listIngressFilters, listQdiscs } from "../netlink/traffic.ts";
 import { readMounts } from "./mountinfo.ts";
 import { readLink } from "./read.ts";
+import type { Things } from "./things.ts";
 
 export interface Network {
   /** Where it is found: a file that holds it, or a process that lives in it. */

@@ -1,6 +1,6 @@
-import type { Things } from "../inventory.ts";
 import { identify, type ProcessIdentity } from "../process.ts";
 import { readLink, readNames, readText } from "./read.ts";
+import type { Things } from "./things.ts";
 
 /** Living processes, kernel threads and zombies left out. */
 export function listProcesses(mark: string | undefined): { things: Things; pids: number[] } {

@@ -1,8 +1,8 @@
 import { errnoOf } from "../error.ts";
-import type { Things } from "../inventory.ts";
 import { inNetns } from "../netns.ts";
 import type { Network } from "./networks.ts";
 import { readText } from "./read.ts";
+import type { Things } from "./things.ts";
 
 /**
  * Unix sockets that listen under a name; abstract ones begin with `@`. The kernel lists them by the network namespace

@@ -2,7 +2,7 @@ import { readdirSync, rmdirSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Deadline } from "../deadline.ts";
 import { errnoOf, wrapError } from "../error.ts";
-import type { Undo } from "./undo.ts";
+import type { Undo } from "./entry.ts";
 
 const AGAIN_MS = 20;
 

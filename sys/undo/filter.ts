@@ -2,8 +2,8 @@ import type { Deadline } from "../deadline.ts";
 import { errnoOf } from "../error.ts";
 import { findLink } from "../netlink/link.ts";
 import { deleteIngressFilter, type Filter, findIngress, listIngressFilters } from "../netlink/traffic.ts";
+import type { Undo } from "./entry.ts";
 import { openRouteIn } from "./netns-socket.ts";
-import type { Undo } from "./undo.ts";
 
 /** Deletes the redirect, known by priority, protocol and target; whatever else is there stays. */
 export async function undoFilter(

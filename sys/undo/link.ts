@@ -1,8 +1,8 @@
 import type { Deadline } from "../deadline.ts";
 import { errnoOf } from "../error.ts";
 import { deleteLink, findLink } from "../netlink/link.ts";
+import type { Undo } from "./entry.ts";
 import { openRouteIn } from "./netns-socket.ts";
-import type { Undo } from "./undo.ts";
 
 /** Deletes the link. Gone already, or its name now another link's: nothing to do. */
 export async function undoLink(entry: Extract<Undo, { kind: "link" }>, deadline: Deadline): Promise<void> {

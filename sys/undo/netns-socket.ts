@@ -2,7 +2,7 @@ import { codeOf } from "../error.ts";
 import { openRoute, type RouteSocket } from "../netlink/socket.ts";
 import { netnsInode } from "../netns.ts";
 import { Code } from "../status.ts";
-import type { InNetns } from "./undo.ts";
+import type { InNetns } from "./entry.ts";
 
 /** A socket in the entry's namespace; undefined when that namespace is gone, and with it all there was to undo. */
 export function openRouteIn(entry: InNetns): RouteSocket | undefined {

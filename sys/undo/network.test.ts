@@ -3,7 +3,8 @@ import { execFileSync } from "node:child_process";
 import test from "ava";
 import { deadlineIn } from "../deadline.ts";
 import { netnsInode } from "../netns.ts";
-import { type Undo, undo } from "./undo.ts";
+import type { Undo } from "./entry.ts";
+import { undo } from "./undo.ts";
 
 const name = `tapir-undo-${process.pid}`;
 const netns = `/run/netns/${name}`;

@@ -1,6 +1,6 @@
 import type { Deadline } from "../deadline.ts";
 import { killProcess, type ProcessIdentity, searchByToken } from "../process.ts";
-import type { Undo } from "./undo.ts";
+import type { Undo } from "./entry.ts";
 
 export async function undoProcess(
   entry: Extract<Undo, { kind: "process" }>,

@@ -2,8 +2,8 @@ import type { Deadline } from "../deadline.ts";
 import { errnoOf } from "../error.ts";
 import { findLink } from "../netlink/link.ts";
 import { deleteIngress, findIngress, listIngressFilters } from "../netlink/traffic.ts";
+import type { Undo } from "./entry.ts";
 import { openRouteIn } from "./netns-socket.ts";
-import type { Undo } from "./undo.ts";
 
 /** Deletes the ingress qdisc unless filters that are not ours are below it: they would go with it. */
 export async function undoQdisc(entry: Extract<Undo, { kind: "qdisc" }>, deadline: Deadline): Promise<void> {

@@ -2,8 +2,8 @@ import type { Deadline } from "../deadline.ts";
 import { errnoOf } from "../error.ts";
 import { findLink } from "../netlink/link.ts";
 import { deleteShaper, findRoot, isShaper } from "../netlink/shaper.ts";
+import type { Undo } from "./entry.ts";
 import { openRouteIn } from "./netns-socket.ts";
-import type { Undo } from "./undo.ts";
 
 /** Takes the rate limit away; a root qdisc that somebody else put there stays. */
 export async function undoShaper(

@@ -2,7 +2,7 @@ import { askGuest, type GuestView } from "../../cli/management-client.ts";
 import { networkDifference } from "../../network/difference.ts";
 import { type DiscoveredNetwork, discover } from "../../network/discover.ts";
 import { planGuest } from "../../network/guest-plan.ts";
-import { modelNamed } from "../../network/model.ts";
+import { modelNamed } from "../../network/models.ts";
 import { planNics } from "../../network/nic-plan.ts";
 import { sandboxDirectory } from "../../shim/state/directory.ts";
 import type { Deadline } from "../../sys/deadline.ts";

@@ -8,7 +8,7 @@ import type { AttachedNic } from "../../network/attached-nic.ts";
 import { connect } from "../../network/connect.ts";
 import { discover } from "../../network/discover.ts";
 import { endpointsOf } from "../../network/endpoint.ts";
-import { modelNamed } from "../../network/model.ts";
+import { modelNamed } from "../../network/models.ts";
 import { planNics } from "../../network/nic-plan.ts";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { reasonOf } from "../../sys/error.ts";

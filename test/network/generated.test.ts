@@ -9,7 +9,7 @@ import { networkDifference } from "../../network/difference.ts";
 import { type DiscoveredNetwork, discover } from "../../network/discover.ts";
 import type { GuestNetwork } from "../../network/guest-network.ts";
 import { planGuest } from "../../network/guest-plan.ts";
-import { modelNamed } from "../../network/model.ts";
+import { modelNamed } from "../../network/models.ts";
 import { planNics } from "../../network/nic-plan.ts";
 import { guestRequest } from "../../shim/sandbox/guest-request.ts";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
