@@ -9,6 +9,7 @@ import type { CritestCounts } from "./critest/report.ts";
 import { removeTemplate } from "./harness/template.ts";
 import { type AvaRun, runAva } from "./runner/ava.ts";
 import type { AvaLine } from "./runner/ava-output.ts";
+import type { Failure } from "./runner/failures.ts";
 import { type PhaseResult, renderSummary, seconds } from "./runner/report.ts";
 import { missingRequirements } from "./runner/requirements.ts";
 import { type Selection, select } from "./runner/selection.ts";
@@ -32,9 +33,11 @@ async function demoPhase(): Promise<PhaseResult> {
     child.on("close", resolve);
   });
   const failed = exitCode === 0 ? 0 : 1;
-  if (failed > 0) print(`  ✘ npm run demo ended with ${exitCode}`);
+  const title = `npm run demo ended with ${exitCode}`;
+  if (failed > 0) print(`  ✘ ${title}`);
+  const failures = failed > 0 ? [plain(title)] : [];
   const durationMs = performance.now() - startMs;
-  return { name: "demo", passed: 1 - failed, failed, skipped: 0, durationMs, slow: [] };
+  return { name: "demo", passed: 1 - failed, failed, skipped: 0, failures, durationMs, slow: [] };
 }
 
 async function checksPhase(): Promise<PhaseResult> {
@@ -42,9 +45,25 @@ async function checksPhase(): Promise<PhaseResult> {
   const startMs = performance.now();
   const reports = await runChecks(root);
   for (const report of reports) print(renderReport(report));
-  const failed = reports.filter(({ problems }) => problems.length > 0).length;
+  const failures = reports
+    .filter(({ problems }) => problems.length > 0)
+    .map(({ name, problems }) =>
+      plain(
+        name,
+        problems.map(({ file, text }) => `${file}: ${text}`),
+      ),
+    );
+  const failed = failures.length;
   const durationMs = performance.now() - startMs;
-  return { name: "checks", passed: reports.length - failed, failed, skipped: 0, durationMs, slow: [] };
+  return {
+    name: "checks",
+    passed: reports.length - failed,
+    failed,
+    skipped: 0,
+    failures,
+    durationMs,
+    slow: [],
+  };
 }
 
 async function unitPhase(files: readonly string[]): Promise<PhaseResult> {
@@ -78,9 +97,10 @@ async function critestPhase(): Promise<PhaseResult> {
   };
   const counts = await runAll().catch((error: unknown) => {
     print(`  ✘ ${reasonOf(error)}`);
-    return { passed: 0, failed: 1, skipped: 0 };
+    return { passed: 0, failed: 1, skipped: 0, problems: [reasonOf(error)] };
   });
-  return { name: "critest", ...counts, durationMs: performance.now() - startMs, slow: [] };
+  const failures = counts.problems.map((problem) => plain(`critest: ${problem}`));
+  return { name: "critest", ...counts, failures, durationMs: performance.now() - startMs, slow: [] };
 }
 
 /** The result of a phase that this machine cannot run. */
@@ -88,7 +108,13 @@ function unableTo(phase: string): PhaseResult | undefined {
   const missing = missingRequirements();
   if (missing.length === 0) return undefined;
   print([`${phase} tests cannot run`, ...missing.map((line) => `  ✘ ${line}`)].join("\n"));
-  return { name: phase, passed: 0, failed: missing.length, skipped: 0, durationMs: 0, slow: [] };
+  const failures = missing.map((line) => plain(line));
+  return { name: phase, passed: 0, failed: missing.length, skipped: 0, failures, durationMs: 0, slow: [] };
+}
+
+/** A failure that is of no test. */
+function plain(title: string, text: readonly string[] = []): Failure {
+  return { title, file: undefined, text };
 }
 
 async function avaPhase(
@@ -99,11 +125,11 @@ async function avaPhase(
   print(`${name} tests (${files.length} files)`);
   const startMs = performance.now();
   const result = await runAva({ root, files, ...how });
-  const { passed, failed, skipped, slow } = result;
+  const { passed, failed, skipped, failures, slow } = result;
   const durationMs = performance.now() - startMs;
   if (failed > 0) print(result.output);
   print(`  ${failed === 0 ? "✔" : "✘"} ${passed} passed, ${failed} failed in ${seconds(durationMs)}`);
-  return { name, passed, failed, skipped, durationMs, slow };
+  return { name, passed, failed, skipped, failures, durationMs, slow };
 }
 
 async function main(selection: Selection): Promise<void> {

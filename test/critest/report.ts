@@ -20,6 +20,8 @@ export interface CritestCounts {
   /** Specs that failed, or were left out without a reason, and what else is wrong with the run. */
   readonly failed: number;
   readonly skipped: number;
+  /** Each of the failed ones in a line. */
+  readonly problems: readonly string[];
 }
 
 /**
@@ -51,6 +53,7 @@ export function report(
     problems.add(`the run with ${handler} is not complete: ${broken}`);
   }
   const yardstick = results.get(yardstickName) ?? [];
+  const failedSpecs: string[] = [];
   const counts = others.map((handler) => {
     const specs = results.get(handler) ?? [];
     const comparison = compare(yardstick, specs, skipsOf(skips, handler));
@@ -60,18 +63,20 @@ export function report(
       problems.add(`${yardstickName} was never run: there is nothing to compare with`);
     else process.stdout.write(renderComparison(handler, yardstickName, comparison));
     const failed = new Set([...failed_names, ...comparison.worse.map(({ name }) => name)]);
-    return { passed, failed: failed.size, skipped };
+    for (const name of failed) failedSpecs.push(`${handler}: ${name}`);
+    return { passed, skipped };
   });
   const stale = focus === undefined ? staleSkips(skips, [...results.values()].flat()) : [];
   for (const { pattern } of stale) problems.add(`skip.txt: no spec matches ${pattern.source}`);
   for (const problem of problems) process.stdout.write(`${problem}\n`);
-  const sum = (pick: (one: CritestCounts) => number): number =>
+  const sum = (pick: (one: { passed: number; skipped: number }) => number): number =>
     counts.reduce((total, one) => total + pick(one), 0);
   if (leftOver.length === 0) process.stdout.write("nothing is left of the pods\n");
   return {
     passed: sum(({ passed }) => passed),
-    failed: sum(({ failed }) => failed) + problems.size,
+    failed: failedSpecs.length + problems.size,
     skipped: sum(({ skipped }) => skipped),
+    problems: [...failedSpecs, ...problems],
   };
 }
 

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type AvaCount, type AvaLine, countAva, readAvaLine } from "./ava-output.ts";
+import { type Failure, readFailures } from "./failures.ts";
 
 export interface AvaRun {
   readonly root: string;
@@ -15,6 +16,7 @@ export interface AvaRun {
 export interface AvaResult extends AvaCount {
   /** Everything but the lines of tests that passed. */
   readonly output: string;
+  readonly failures: readonly Failure[];
   readonly slow: readonly { readonly title: string; readonly durationMs: number }[];
 }
 
@@ -31,7 +33,7 @@ export async function runAva({ root, files, options, env, onLine }: AvaRun): Pro
   const read = (text: string): void => {
     const line = readAvaLine(text);
     lines.push(line);
-    if (line.kind !== "passed") output.push(text);
+    output.push(text);
     onLine?.(line);
   };
   createInterface({ input: child.stdout }).on("line", read);
@@ -44,6 +46,14 @@ export async function runAva({ root, files, options, env, onLine }: AvaRun): Pro
     child.on("close", resolve);
   });
   if (exitCode === null) output.push("ava was ended by a signal or could not be started");
-  const slow = lines.filter((line) => line.kind === "passed");
-  return { ...countAva(lines, exitCode), output: output.join("\n").trim(), slow };
+  const count = countAva(lines, exitCode);
+  const notPassed = output.filter((text) => readAvaLine(text).kind !== "passed");
+  const failures = readFailures(output, files);
+  const unnamed = { title: `ava ended with ${exitCode}`, file: undefined, text: notPassed };
+  return {
+    ...count,
+    output: notPassed.join("\n").trim(),
+    failures: count.failed > 0 && failures.length === 0 ? [unnamed] : failures,
+    slow: lines.filter((line) => line.kind === "passed"),
+  };
 }

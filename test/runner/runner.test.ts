@@ -47,7 +47,15 @@ test("everything, a part, a file, a folder", (t) => {
 });
 
 test("the summary ends with the count", (t) => {
-  const phase: PhaseResult = { name: "unit", passed: 2, failed: 1, skipped: 0, durationMs: 1500, slow: [] };
+  const phase: PhaseResult = {
+    name: "unit",
+    passed: 2,
+    failed: 1,
+    skipped: 0,
+    failures: [],
+    durationMs: 1500,
+    slow: [],
+  };
   const slow = [
     { title: "quick", durationMs: 10 },
     { title: "slow", durationMs: 2000 },
@@ -56,6 +64,31 @@ test("the summary ends with the count", (t) => {
   t.is(lines.at(-2), "4 passed, 1 failed");
   t.true(lines.includes("     2.0 s  slow"));
   t.false(lines.some((line) => line.includes("quick")));
+});
+
+test("what failed comes after the phases, with the reason", (t) => {
+  const text = Array.from({ length: 30 }, (_, at) => `line ${at}`);
+  const failures = [
+    { title: "a › b", file: "a.test.ts", text },
+    { title: "types", file: undefined, text: [] },
+  ];
+  const phase: PhaseResult = {
+    name: "unit",
+    passed: 2,
+    failed: 2,
+    skipped: 0,
+    failures,
+    durationMs: 1500,
+    slow: [],
+  };
+  const lines = renderSummary([phase]).split("\n");
+  const at = lines.indexOf("failures");
+  t.true(at > lines.indexOf("phases"));
+  t.deepEqual(lines.slice(at + 1, at + 4), ["  ✘ a › b", "    a.test.ts", "      line 0"]);
+  t.true(lines.includes("      line 24"));
+  t.false(lines.includes("      line 25"));
+  t.true(lines.includes("  ✘ types"));
+  t.is(lines.at(-2), "2 passed, 2 failed");
 });
 
 test("a real ava: passing, failing, crashing and hanging files are all counted", async (t) => {
@@ -85,4 +118,19 @@ test("a real ava: passing, failing, crashing and hanging files are all counted",
   t.is(faulty.passed, 2, faulty.output);
   t.is(faulty.failed, 4, faulty.output);
   t.regex(faulty.output, /missing\.ts/);
+  t.deepEqual(good.failures, []);
+  const seen = faulty.failures.map(({ title, file }) => `${file?.slice(2)} ${title}`).sort();
+  t.is(seen.length, 5, "the exception and the end of the worker are told both");
+  t.like(seen, {
+    0: "bad.test.ts bad › bad",
+    1: "crash.test.ts Uncaught exception in x/crash.test.ts",
+    2: "crash.test.ts x/crash.test.ts exited with a non-zero exit code: 1",
+    3: 'empty.test.ts No tests found in x/empty.test.ts, make sure to import "ava" at the top of your test file',
+    4: "undefined Timed out while running tests",
+  });
+  const reason = (title: RegExp) =>
+    faulty.failures.find((one) => title.test(one.title))?.text.join("\n") ?? "";
+  t.regex(reason(/bad$/), /- 1\n {2}\+ 2/);
+  t.regex(reason(/^Uncaught/), /Cannot find module .*missing\.ts/);
+  t.regex(reason(/^Timed/), /hang › hang/);
 });
