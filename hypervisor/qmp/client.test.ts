@@ -182,3 +182,12 @@ test("descriptors to a QEMU that is gone are an error, not a message to whoever 
   client.close();
   await t.throwsAsync(client.execute("getfd", { fdname: "a" }, soon(), [0]), { message: /Tapir closed/ });
 });
+
+test("descriptors to a QEMU that has just ended: the reason is its end, not the broken pipe", async (t) => {
+  const fake = openFake(t);
+  const client = await connect(fake, async () => new Error("QEMU was killed by SIGKILL"));
+  fake.hangUp();
+  // The other end is closed, and nobody has been told yet.
+  await new Promise<void>((resolve) => process.nextTick(resolve));
+  await t.throwsAsync(client.execute("getfd", { fdname: "a" }, soon(), [0]), { message: /SIGKILL/ });
+});

@@ -1,10 +1,11 @@
 import type { Socket } from "node:net";
 import type { Deadline } from "../../sys/deadline.ts";
+import { errnoOf } from "../../sys/error.ts";
 import { sendDescriptors } from "../../sys/fdpass.ts";
 import { encodeCommand } from "./codec.ts";
 import type { QmpCommandName, QmpCommands } from "./commands.ts";
 import type { QmpEvent } from "./events.ts";
-import { answerBy, createQmpSession, gone, type QmpSession, type Watch } from "./session.ts";
+import { answerBy, createQmpSession, type QmpSession, type Watch } from "./session.ts";
 
 /** The end of a connected unix socket whose other end QEMU's monitor holds. */
 export interface QmpTransport {
@@ -120,8 +121,18 @@ async function sendAfterQueue(transport: QmpTransport, line: Buffer, fds: readon
     // The callback comes when everything before it is written, or the socket is gone.
     await new Promise<void>((resolve) => socket.write("", () => resolve()));
   }
-  // A closed descriptor's number may already belong to something else.
-  if (socket.destroyed) throw gone("passing of descriptors", "the connection to QEMU is closed");
-  const sent = sendDescriptors(fd, line, fds);
+  // A closed descriptor's number may already belong to something else. The answer tells why QEMU is gone.
+  if (socket.destroyed) return;
+  const sent = sendUnlessGone(fd, line, fds);
   if (sent < line.length) socket.write(line.subarray(sent));
+}
+
+/** A pipe that broke is no news: the connection's end, which comes behind it, is explained by that of QEMU. */
+function sendUnlessGone(fd: number, line: Buffer, fds: readonly number[]): number {
+  try {
+    return sendDescriptors(fd, line, fds);
+  } catch (error) {
+    if (errnoOf(error) === "EPIPE" || errnoOf(error) === "ECONNRESET") return line.length;
+    throw error;
+  }
 }
