@@ -70,8 +70,10 @@ export interface VmParts {
 const QUIT_MS = 2000;
 /** It was gone before it could be looked at. */
 const NEVER_SEEN: VmExit = { code: undefined, signal: undefined, guestPanicked: false, stderrTail: "" };
-/** Between the end of a stream and the end of the process that held it, in either order. */
+/** Between the end of a process and the end of a stream that it held. */
 const SETTLE_MS = 500;
+/** Between the end of the monitor and the exit that explains it; a busy machine takes its time over the end of a process. */
+const EXPLAIN_MS = 3000;
 
 /** Waits until QEMU answers QMP, or says why it ended instead. */
 export async function watchVm(parts: VmParts): Promise<WatchedVm> {
@@ -83,7 +85,7 @@ export async function watchVm(parts: VmParts): Promise<WatchedVm> {
     return { ...exit, guestPanicked: panicked || consoleShowsPanic(console.tail()) };
   });
   const explainLoss = async (): Promise<unknown> => {
-    if (!(await settledWithin(exited, SETTLE_MS))) return `QEMU of ${spec.name} closed its monitor`;
+    if (!(await settledWithin(exited, EXPLAIN_MS))) return `QEMU of ${spec.name} closed its monitor`;
     return exitError(spec.name, await exited, console.tail());
   };
   const { greetedBefore } = parts;
