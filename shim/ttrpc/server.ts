@@ -35,7 +35,6 @@ export interface ServerOptions {
 export interface Server {
   /** Serves one accepted connection until it closes. */
   accept(socket: Socket): void;
-  readonly connections: number;
   /** Ends all connections after what was answered is written. */
   close(): Promise<void>;
 }
@@ -44,9 +43,6 @@ export interface Server {
 export function createServer(options: ServerOptions): Server {
   const sockets = new Set<Socket>();
   return {
-    get connections() {
-      return sockets.size;
-    },
     accept(socket) {
       sockets.add(socket);
       serveConnection(socket, options);
