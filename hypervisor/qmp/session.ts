@@ -125,7 +125,7 @@ export async function answerBy<T>(promise: Promise<T>, what: string, deadline: D
   }
 }
 
-export function gone(what: string, cause: unknown): TapirError {
+function gone(what: string, cause: unknown): TapirError {
   return new TapirError({ code: Code.UNAVAILABLE, operation: "wait for", object: what, cause });
 }
 
