@@ -17,7 +17,7 @@ export interface PodConfig {
     cgroup_parent?: string;
     sysctls?: Record<string, string>;
     /** Network 2: the node's. */
-    security_context?: { namespace_options?: { network?: number } };
+    security_context?: { privileged?: boolean; namespace_options?: { network?: number } };
   };
 }
 

@@ -15,6 +15,7 @@ export interface ContainerWish {
   readonly stdin?: boolean;
   readonly stdin_once?: boolean;
   readonly tty?: boolean;
+  readonly envs?: readonly { readonly key: string; readonly value: string }[];
   readonly mounts?: readonly object[];
   readonly linux?: object;
 }
