@@ -47,6 +47,10 @@ export function serve(serving: Serving): (connection: Socket) => void {
     log,
     calledAtMs: performance.timeOrigin,
     openPod: lazyPod(loadSandbox()),
+    onHelpless(error) {
+      log.error("cannot undo; the shim ends, and its `delete` does it", { error });
+      void end("out of descriptors");
+    },
   });
 
   const giveBackSocket = claim(socket);

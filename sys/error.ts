@@ -56,6 +56,14 @@ export function errnoOf(thrown: unknown): ErrnoName | undefined {
   return typeof thrown.code === "string" && isErrnoName(thrown.code) ? thrown.code : undefined;
 }
 
+/** Whether this process (EMFILE) or the machine (ENFILE) is out of descriptors: of what was thrown, or of what caused it. */
+export function isOutOfDescriptors(thrown: unknown): boolean {
+  const errno = errnoOf(thrown);
+  if (errno === "EMFILE" || errno === "ENFILE") return true;
+  if (thrown instanceof AggregateError && thrown.errors.some(isOutOfDescriptors)) return true;
+  return thrown instanceof Error && thrown.cause !== undefined && isOutOfDescriptors(thrown.cause);
+}
+
 /** The gRPC status of anything thrown: a TapirError's own, else the one its errno stands for, else UNKNOWN. */
 export function codeOf(thrown: unknown): Code {
   if (thrown instanceof TapirError) return thrown.code;

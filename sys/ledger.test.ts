@@ -1,8 +1,18 @@
-import { spawn } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
+import { isOutOfDescriptors } from "./error.ts";
 import { type Ledger, openLedger, readLedger, replayLedger } from "./ledger.ts";
 import { mount, unmount } from "./mount.ts";
 import { identify, PROCESS_TOKEN } from "./process.ts";
@@ -135,4 +145,62 @@ test("a ledger that is ceded forgets all and undoes nothing", async (t) => {
   await release();
   t.deepEqual(readLedger(directory), [], "nothing is written any more");
   t.deepEqual(await replayLedger(directory), { undone: [], failures: [] });
+});
+
+test.serial(
+  "without descriptors an unwind stops at once and says so; what was undone is written down, and a replay does the rest",
+  async (t) => {
+    const parent = mkdtempSync(join(tmpdir(), "ledger-"));
+    t.teardown(() => rmSync(parent, { recursive: true }));
+    const directory = join(parent, "state");
+    const told: unknown[] = [];
+    const ledger = openLedger(directory, (error) => told.push(error));
+    await acquireDirectory(ledger, join(directory, "a"));
+    await acquireDirectory(ledger, join(directory, "b"));
+    const { release } = await ledger.acquire(
+      "kept by this process",
+      { kind: "descriptors" },
+      () => undefined,
+    );
+    execFileSync("prlimit", ["--pid", String(process.pid), "--nofile=256:"]);
+    const held: number[] = [];
+    const exhaust = (): number => {
+      for (;;) held.push(openSync("/dev/null", "r"));
+    };
+    try {
+      t.throws(exhaust, { code: "EMFILE" });
+      await release();
+      const error = await t.throwsAsync(ledger.unwind(), { instanceOf: AggregateError });
+      t.is(error.errors.length, 1);
+      t.true(isOutOfDescriptors(error));
+    } finally {
+      for (const fd of held) closeSync(fd);
+    }
+    t.is(told.length, 1);
+    const steps = readLedger(directory).map(({ step }) => step);
+    t.deepEqual(steps, [`directory ${join(directory, "b")}`, `directory ${join(directory, "a")}`]);
+    t.deepEqual((await replayLedger(directory)).failures, []);
+    t.false(existsSync(directory));
+  },
+);
+
+test("a line that did not fit on the disk does not take the next one with it", async (t) => {
+  const parent = mkdtempSync(join(tmpdir(), "ledger-"));
+  mount({ source: "tmpfs", target: parent, type: "tmpfs", data: "size=64k" });
+  t.teardown(() => {
+    unmount(parent);
+    rmSync(parent, { recursive: true });
+  });
+  const ledger = openLedger(join(parent, "state"));
+  const filler = join(parent, "filler");
+  t.throws(() => writeFileSync(filler, Buffer.alloc(1 << 20)), { code: "ENOSPC" });
+  const path = join(parent, "x".repeat(5000));
+  await t.throwsAsync(acquireDirectory(ledger, path), { code: "ENOSPC" });
+  rmSync(filler);
+  await acquireDirectory(ledger, join(parent, "a"));
+  t.deepEqual(
+    readLedger(ledger.directory).map(({ step }) => step),
+    [`directory ${join(parent, "a")}`],
+  );
+  await ledger.unwind();
 });

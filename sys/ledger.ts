@@ -1,9 +1,10 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Deadline, deadlineIn } from "./deadline.ts";
-import { errnoOf, wrapError } from "./error.ts";
+import { errnoOf, isOutOfDescriptors, wrapError } from "./error.ts";
 import { failpoint } from "./failpoint.ts";
 import { identify, type ProcessIdentity } from "./identity.ts";
+import { removeTree } from "./remove.ts";
 import type { Undo } from "./undo/entry.ts";
 import { undo } from "./undo/undo.ts";
 
@@ -25,7 +26,10 @@ export interface Ledger extends AsyncDisposable {
    * directory too, which stays. Nothing can be acquired any more, and unwinding does nothing.
    */
   cede(): void;
-  /** Undoes everything, last first, each step with a deadline of its own; goes on after a failure and throws what failed. */
+  /**
+   * Undoes everything, last first, each step with a deadline of its own; goes on after a failure and throws what failed.
+   * Without descriptors it stops: no other step would get on, and each would take its time.
+   */
   unwind(): Promise<void>;
 }
 
@@ -52,15 +56,30 @@ type Line =
   | { readonly id: number; readonly step: string; readonly undo: Undo }
   | { readonly id: number; readonly done: true };
 
-/** Creates the state directory (0700) and a ledger in it that says this process owns it. */
-export function openLedger(directory: string): Ledger {
+/**
+ * Creates the state directory (0700) and a ledger in it that says this process owns it. `onHelpless` hears that something
+ * could not be undone for want of descriptors: somebody else has to replay the ledger.
+ */
+export function openLedger(directory: string, onHelpless?: (error: unknown) => void): Ledger {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
+  // Kept open: what was undone can be written down when there are no descriptors left.
+  const file = openSync(join(directory, FILE), "a", 0o600);
   const held = new Map<number, () => Promise<void>>();
   let nextId = 0;
   let ceded = false;
+  let closed = false;
+  /** The last line did not get on the disk, or not all of it. */
+  let torn = false;
+  const close = (): void => {
+    if (!closed) closeSync(file);
+    closed = true;
+  };
   const write = (line: Line): void => {
-    if (ceded) return;
-    appendFileSync(join(directory, FILE), `${JSON.stringify(line)}\n`, { mode: 0o600 });
+    if (closed) return;
+    const start = torn ? "\n" : "";
+    torn = true;
+    appendFileSync(file, `${start}${JSON.stringify(line)}\n`);
+    torn = false;
   };
   const owner = identify(process.pid);
   if (owner !== undefined) write({ owner });
@@ -69,11 +88,15 @@ export function openLedger(directory: string): Ledger {
     directory,
     async acquire(step, entry, act) {
       if (ceded) throw new Error(`the ledger of ${directory} is another's`);
+      if (closed) throw new Error(`the ledger of ${directory} is closed`);
       const id = ++nextId;
       let current = entry;
       let gently: ((deadline: Deadline) => Promise<void>) | undefined;
       const giveBack = async (): Promise<void> => {
-        await releaseStep(step, current, gently);
+        await releaseStep(step, current, gently).catch((error: unknown) => {
+          if (isOutOfDescriptors(error)) onHelpless?.(error);
+          throw error;
+        });
         held.delete(id);
         write({ id, done: true });
       };
@@ -111,16 +134,19 @@ export function openLedger(directory: string): Ledger {
       rmSync(join(directory, FILE));
       ceded = true;
       held.clear();
+      close();
     },
     async unwind() {
       if (ceded) return;
       const failures: unknown[] = [];
       for (const release of [...held.values()].reverse()) {
         await release().catch((error: unknown) => failures.push(error));
+        if (isOutOfDescriptors(failures.at(-1))) break;
       }
       // The ledger must outlive what could not be undone.
       if (failures.length > 0) throw new AggregateError(failures, `could not undo ${failures.length} steps`);
-      removeDirectory(directory);
+      close();
+      removeTree(directory);
     },
     async [Symbol.asyncDispose]() {
       await ledger.unwind();
@@ -187,12 +213,8 @@ export async function replayLedger(directory: string): Promise<{ undone: string[
       failures.push(error);
     }
   }
-  if (failures.length === 0) removeDirectory(directory);
+  if (failures.length === 0) removeTree(directory);
   return { undone, failures };
-}
-
-function removeDirectory(directory: string): void {
-  rmSync(directory, { recursive: true, force: true });
 }
 
 /** A torn last line (the writer was killed) is no line, nor is what cannot be one: the others are still to be undone. */

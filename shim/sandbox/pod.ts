@@ -61,6 +61,8 @@ export interface PodContext {
   /** Milliseconds since the epoch when containerd called the shim: where the timeline starts. */
   readonly calledAtMs: number;
   readonly log: Log;
+  /** Called when something cannot be undone in this process; only its `delete` can. */
+  readonly onHelpless: (error: unknown) => void;
 }
 
 /** Makes the owner of a pod; acquires nothing yet. */

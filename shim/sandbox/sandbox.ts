@@ -40,7 +40,7 @@ export function openSandbox(context: PodContext): Pod {
       const directory = sandboxDirectory(runtime.stateDir, spec.namespace, spec.id);
       // First, so that whoever comes after a crash finds the ledger.
       stateDirectoryFile.write(spec.bundle, directory);
-      ledger = openLedger(directory);
+      ledger = openLedger(directory, context.onHelpless);
       try {
         const limit = deadline.within(
           settings.timeoutMs(runtime.createTimeoutSeconds),

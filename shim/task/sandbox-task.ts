@@ -56,6 +56,8 @@ export interface SandboxTaskOptions {
   readonly log: Log;
   /** Called when the VM is gone, before anybody hears of the sandbox's end. */
   readonly onGone: () => void;
+  /** Called when something cannot be undone in this process. */
+  readonly onHelpless: (error: unknown) => void;
 }
 
 interface Sandbox {
@@ -161,13 +163,13 @@ export function openSandboxTask(options: SandboxTaskOptions): SandboxTask {
     },
     async create({ id, bundle, configPath }, caller) {
       if (current !== undefined) throw alreadyThere(`container ${id}`, `it is ${current.state.name}`);
-      const { calledAtMs, openPod } = options;
+      const { calledAtMs, openPod, onHelpless } = options;
       const spec = readSandboxSpec(id, namespace, bundle);
       const told = spec.kind === "sandbox";
       const sandbox: Sandbox = {
         spec,
         // The owner is there before anything is acquired: whatever fails, somebody can undo it.
-        pod: openPod({ spec, configPath, calledAtMs, log }),
+        pod: openPod({ spec, configPath, calledAtMs, log, onHelpless }),
         told,
         exit: openExitSlot(told ? bundle : undefined),
         giveUp: new AbortController(),
