@@ -5,6 +5,7 @@ import { createInGuest, type GuestContainer } from "./create-container.ts";
 import { openExecs } from "./execs.ts";
 import { givenUp, notHere, notNow } from "./failures.ts";
 import { openFreezer } from "./freezer.ts";
+import { openObedience } from "./obedience.ts";
 import type { CreateRequest, ProcessStatus, Task } from "./task.ts";
 import { updateInGuest } from "./update-container.ts";
 import { asking, KILLED, type Workload, workloadProcess } from "./workload.ts";
@@ -46,6 +47,7 @@ export function openContainerTask(workload: Workload, request: CreateRequest): C
     publisher.publish("oom", { containerId: id });
   };
   const execs = openExecs(workload);
+  const obedience = openObedience(workload);
   const init = workloadProcess(workload, "", request.stdio, async (oomKilled) => {
     if (oomKilled && oomToldMs === undefined) outOfMemory();
     await execs.ended();
@@ -102,7 +104,7 @@ export function openContainerTask(workload: Workload, request: CreateRequest): C
     vmGone,
     async create(caller) {
       try {
-        made = await createInGuest(workload, request, init);
+        made = await createInGuest(workload, request, init, obedience);
         if (toldToEnd || caller.aborted) {
           await made.remove(guestIsGone).catch((error: unknown) => log.warn("not removed", { error }));
           await init.close();
@@ -162,7 +164,11 @@ export function openContainerTask(workload: Workload, request: CreateRequest): C
       }
       if (state.name === "stopped" || state.name === "deleted") throw notHere(object, "it has ended");
       if (execId !== "" && state.name === "created") throw notNow("signal", object, "it has not started");
-      if (number !== 0) await signal(execId, number, all);
+      if (number === 0) return;
+      const signalling = signal(execId, number, all);
+      // A frozen process may die once it is thawed.
+      const mustEnd = number === SIGKILL && execId === "" && freezer.freezing === "thawed";
+      await (mustEnd ? obedience.kill(signalling, init.exit.wait) : signalling);
     },
     wait: async (execId) => find(execId).exit.wait,
     delete: async (execId) => (execId === "" ? deleteContainer() : execs.delete(execId)),

@@ -1,12 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { deadlineIn } from "../../sys/deadline.ts";
-import { codeOf } from "../../sys/error.ts";
-import { Code } from "../../sys/status.ts";
 import { guestLines } from "../guest-bounds.ts";
 import { readOciSpec } from "../sandbox/oci.ts";
 import type { ContainerStorage } from "../sandbox/workload-storage.ts";
 import { commandFailed } from "./failures.ts";
+import type { Obedience } from "./obedience.ts";
 import type { TaskProcess } from "./process.ts";
 import type { CreateRequest } from "./task.ts";
 import type { Workload } from "./workload.ts";
@@ -28,6 +27,7 @@ export async function createInGuest(
   workload: Workload,
   request: CreateRequest,
   init: TaskProcess,
+  obedience: Obedience,
 ): Promise<GuestContainer> {
   const { id, bundle, guest, log } = workload;
   const deadline = deadlineIn(guest.limits.createMs, `create container ${id}`);
@@ -37,10 +37,7 @@ export async function createInGuest(
   const remove = async (guestIsGone: boolean): Promise<void> => {
     if (asked && !guestIsGone) {
       const removing = deadlineIn(guest.limits.createMs, `remove container ${id}`);
-      await guest.containers.removeContainer({ containerId: id }, removing).catch((error: unknown) => {
-        // The VM is just ending, and the container with it.
-        if (codeOf(error) !== Code.UNAVAILABLE) throw error;
-      });
+      await obedience.remove(guest.containers.removeContainer({ containerId: id }, removing));
     }
     guest.size.settle(id);
     await storage?.release(deadlineIn(RELEASE_MS, `give back the storage of container ${id}`));

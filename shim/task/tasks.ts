@@ -11,6 +11,8 @@ import { singleTask } from "./single-task.ts";
 import type { CreateRequest, Task } from "./task.ts";
 import type { Workload } from "./workload.ts";
 
+const SIGKILL = 9;
+
 /** All tasks of one shim: a sandbox and the containers in it, or one container with a VM of its own. */
 export interface Tasks {
   /** True while there is something that must end before the shim may. */
@@ -50,7 +52,11 @@ export function openTasks(options: TasksOptions): Tasks {
       const tell = (containerId: string): void => containers.get(containerId)?.outOfMemory();
       void watchOutOfMemory(guest.containers, tell, watching.signal);
     }
-    return { id, bundle, namespace, pid: sandbox.find(sandboxId).pid, guest, publisher, log };
+    const endPod = async (): Promise<void> => {
+      if (sandbox.find(sandboxId).state.name !== "stopped") sandbox.kill(sandboxId, SIGKILL);
+      await sandbox.wait(sandboxId);
+    };
+    return { id, bundle, namespace, pid: sandbox.find(sandboxId).pid, guest, publisher, log, endPod };
   };
   const createContainer = async (
     request: CreateRequest,

@@ -15,6 +15,8 @@ export interface Workload {
   readonly guest: PodGuest;
   readonly publisher: Publisher;
   readonly log: Log;
+  /** Ends the VM, whatever the guest does; resolves once it has ended. */
+  endPod(): Promise<void>;
 }
 
 /** What a process that was killed reports: 128 + SIGKILL. */

@@ -236,3 +236,43 @@ test.serial("a guest that answers nothing costs each call its time limit, not th
   t.is(((await killing) as Error & { code?: number }).code, Code.DEADLINE_EXCEEDED);
   await ended(t, pod);
 });
+
+const stubborn: Record<string, Lies> = {
+  "does not answer when a container is killed": { signalProcess: () => undefined },
+  "says that it has killed a container, and never tells of its end": {},
+  "does not answer when a container is to be removed": {
+    waitProcess: (_, answer) => answer(null, api.WaitProcessResponse.fromPartial({})),
+    removeContainer: () => undefined,
+  },
+  "refuses to remove a container": {
+    waitProcess: (_, answer) => answer(null, api.WaitProcessResponse.fromPartial({})),
+    removeContainer: (_, answer) => answer({ code: Code.FAILED_PRECONDITION, details: "busy" }),
+  },
+};
+for (const [name, lies] of Object.entries(stubborn)) {
+  test(`a guest that ${name} cannot keep its pod`, async (t) => {
+    const pod = await podOf(t, lies);
+    await pod.createContainer();
+    await pod.call("start", { id: "c" });
+    // As containerd does: killed, waited for, deleted, the last one again and again.
+    await pod.call("kill", { id: "c", signal: 9 }, 30_000).catch(() => undefined);
+    await pod.call("wait", { id: "c" }, 30_000);
+    for (let tries = 0; ; tries += 1) {
+      const failure = await pod.call("delete", { id: "c" }, 30_000).catch((error: unknown) => error);
+      if (!(failure instanceof Error)) break;
+      t.true(tries < 5, failure.message);
+    }
+    t.is((await pod.call("wait", { id: "pod" }, 30_000)).exitStatus, 137);
+    await pod.call("delete", { id: "pod" }, CALL_MS);
+    t.deepEqual(pod.events.toSorted(), [
+      "create",
+      "create",
+      "delete",
+      "delete",
+      "exit",
+      "exit",
+      "start",
+      "start",
+    ]);
+  });
+}

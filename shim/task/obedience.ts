@@ -1,0 +1,59 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { codeOf } from "../../sys/error.ts";
+import { Code } from "../../sys/status.ts";
+import type { Workload } from "./workload.ts";
+
+/** Retries of containerd follow at once; what is busy has time to become free between them. */
+const REFUSALS = 3;
+
+/**
+ * What a guest has to do, or its pod ends: containerd removes a pod only when all its containers have ended and are removed.
+ * A guest that hangs or lies would keep its pod, and what that has, for ever.
+ */
+export interface Obedience {
+  /** `killing` tells the guest to kill the container: it has to answer, and `end` has to come. */
+  kill(killing: Promise<void>, end: Promise<unknown>): Promise<void>;
+  /** The guest has to answer, and may refuse now and then. */
+  remove(removing: Promise<unknown>): Promise<void>;
+}
+
+export function openObedience(workload: Workload): Obedience {
+  const { id, guest, log, endPod } = workload;
+  let refusals = 0;
+  const end = async (cause: string, error?: unknown): Promise<void> => {
+    log.error("the pod ends, because its guest does not do what it is told", { container: id, cause, error });
+    await endPod();
+  };
+  const seen = async (coming: Promise<unknown>): Promise<void> => {
+    const stop = new AbortController();
+    const late = pause(guest.limits.createMs, true, { signal: stop.signal }).catch(() => false);
+    const ended = coming.then(
+      () => false,
+      () => false,
+    );
+    if (await Promise.race([late, ended])) await end("it does not tell of a container's end");
+    stop.abort();
+  };
+  return {
+    async kill(killing, coming) {
+      try {
+        await killing;
+      } catch (error) {
+        if (codeOf(error) !== Code.DEADLINE_EXCEEDED) throw error;
+        return end("it does not answer when a container is killed", error);
+      }
+      void seen(coming);
+    },
+    async remove(removing) {
+      try {
+        await removing;
+      } catch (error) {
+        // The VM is just ending, and the container with it.
+        if (codeOf(error) === Code.UNAVAILABLE) return;
+        refusals += 1;
+        if (codeOf(error) !== Code.DEADLINE_EXCEEDED && refusals < REFUSALS) throw error;
+        await end("it does not remove a container", error);
+      }
+    },
+  };
+}
