@@ -48,8 +48,8 @@ export function openObedience(workload: Workload): Obedience {
       try {
         await removing;
       } catch (error) {
-        // The VM is just ending, and the container with it.
-        if (codeOf(error) === Code.UNAVAILABLE) return;
+        // The VM is just ending, or the way to it has been closed behind it, and the container went with it.
+        if (codeOf(error) === Code.UNAVAILABLE || codeOf(error) === Code.CANCELLED) return;
         refusals += 1;
         if (codeOf(error) !== Code.DEADLINE_EXCEEDED && refusals < REFUSALS) throw error;
         await end("it does not remove a container", error);
