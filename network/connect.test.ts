@@ -19,7 +19,7 @@ const POD_MAC = "02:00:00:00:00:02";
 /** struct virtio_net_hdr, in front of every frame. */
 const VNET_HEADER = 10;
 
-const deadline = deadlineIn(60_000, "test tcfilter");
+const soon = () => deadlineIn(60_000, "test tcfilter");
 const model = modelNamed("tcfilter");
 const run = (line: string): string => {
   const [program = "", ...words] = line.split(" ");
@@ -84,22 +84,23 @@ function newLedger(): Ledger {
 
 async function attach(pair: Pair, vcpus = 1): Promise<{ ledger: Ledger; nics: AttachedNic[] }> {
   const ledger = newLedger();
-  const network = await discover(pair.netns, deadline);
+  const network = await discover(pair.netns, soon());
   const plans = planNics(network, { model, vcpus });
-  const nics = await connect(network, plans, { model, ledger, vhostNet: true }, deadline);
+  const nics = await connect(network, plans, { model, ledger, vhostNet: true }, soon());
   return { ledger, nics };
 }
 
 /** The next frame on a tap that `matches`, without its virtio header. */
 async function frameFrom(fd: number, matches: (frame: Buffer) => boolean): Promise<Buffer> {
   const buffer = Buffer.alloc(2048);
+  const { signal } = soon();
   for (;;) {
     try {
       const frame = Buffer.from(buffer.subarray(VNET_HEADER, readSync(fd, buffer)));
       if (matches(frame)) return frame;
     } catch (error) {
       if (errnoOf(error) !== "EAGAIN") throw error;
-      await sleep(5, undefined, { signal: deadline.signal });
+      await sleep(5, undefined, { signal });
     }
   }
 }
@@ -140,7 +141,7 @@ test("frames go from the node to the tap and back, and nothing stays behind", as
   t.true(tap.flags.includes("UP"));
 
   const fd = nics[0]?.tapFds[0] ?? -1;
-  const ping = spawn("ip", ["netns", "exec", pair.node, "ping", "-c", "1", "-W", "5", "10.9.1.2"], {
+  const ping = spawn("ip", ["netns", "exec", pair.node, "ping", "-c", "60", "10.9.1.2"], {
     stdio: "ignore",
   });
   try {
@@ -261,10 +262,10 @@ test("a second sandbox in the same namespace is refused and leaves the first alo
   const first = await attach(pair);
   const during = snapshot(pair);
   const ledger = newLedger();
-  const network = await discover(pair.netns, deadline);
+  const network = await discover(pair.netns, soon());
   const own = network.links.filter(({ link }) => link.kind === "veth");
   const plans = planNics({ ...network, links: own }, { model, vcpus: 1 });
-  const error = await t.throwsAsync(connect(network, plans, { model, ledger, vhostNet: false }, deadline), {
+  const error = await t.throwsAsync(connect(network, plans, { model, ledger, vhostNet: false }, soon()), {
     instanceOf: TapirError,
   });
   t.is(error.code, Code.FAILED_PRECONDITION);

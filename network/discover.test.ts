@@ -11,7 +11,7 @@ import { discover } from "./discover.ts";
 
 const name = `tapir-discover-${process.pid}`;
 const netns = `/run/netns/${name}`;
-const deadline = deadlineIn(30_000, "test discovery");
+const soon = () => deadlineIn(60_000, "test discovery");
 const ip = (line: string): string =>
   execFileSync("ip", ["-n", name, ...line.split(" ")], { encoding: "utf8" });
 
@@ -29,7 +29,7 @@ test.before(() => {
 test.after.always(() => execFileSync("ip", ["netns", "del", name]));
 
 test("reads links with what belongs to them, routes, and nothing of loopback", async (t) => {
-  const found = await discover(netns, deadline);
+  const found = await discover(netns, soon());
   t.is(found.netns, netns);
   t.is(found.loopbackIndex, 1);
   t.deepEqual(
@@ -65,23 +65,23 @@ test("reads links with what belongs to them, routes, and nothing of loopback", a
 
 test("changes nothing", async (t) => {
   const before = ip("-j -d addr") + ip("-j route show table all");
-  await discover(netns, deadline);
+  await discover(netns, soon());
   t.is(ip("-j -d addr") + ip("-j route show table all"), before);
 });
 
 test("refuses the node's own namespace", async (t) => {
-  const error = await t.throwsAsync(discover("/proc/self/ns/net", deadline), { instanceOf: TapirError });
+  const error = await t.throwsAsync(discover("/proc/self/ns/net", soon()), { instanceOf: TapirError });
   t.is(error.code, Code.INVALID_ARGUMENT);
   t.regex(error.message, /node's own network; a pod with hostNetwork cannot run in a VM/);
 });
 
 test("a namespace that is missing, or is none", async (t) => {
-  const missing = await t.throwsAsync(discover("/run/netns/none-such", deadline), { instanceOf: TapirError });
+  const missing = await t.throwsAsync(discover("/run/netns/none-such", soon()), { instanceOf: TapirError });
   t.is(missing.code, Code.NOT_FOUND);
   t.regex(missing.message, /^cannot discover network of netns none-such: .*ENOENT/);
   const file = join(tmpdir(), `tapir-no-netns-${process.pid}`);
   writeFileSync(file, "");
-  const none = await t.throwsAsync(discover(file, deadline), { instanceOf: TapirError });
+  const none = await t.throwsAsync(discover(file, soon()), { instanceOf: TapirError });
   t.is(none.code, Code.INVALID_ARGUMENT);
   rmSync(file);
 });

@@ -1,5 +1,6 @@
 import { type CallOptions, type ClientUnaryCall, Metadata, type ServiceError } from "@grpc/grpc-js";
 import type { Deadline } from "../sys/deadline.ts";
+import { Code } from "../sys/status.ts";
 import { guestError } from "./guest-error.ts";
 
 type UnaryMethod<Request, Response> = (
@@ -42,9 +43,14 @@ function call<Request, Response>(
     const running = method(request, new Metadata(), options, (error, response) => {
       signal.removeEventListener("abort", cancel);
       if (error === null) resolve(response);
-      else reject(signal.aborted ? signal.reason : guestError(operation, error));
+      else reject(signal.aborted ? signal.reason : guestError(operation, notCancelled(error)));
     });
     if (signal.aborted) cancel();
     else signal.addEventListener("abort", cancel, { once: true });
   });
+}
+
+/** Only the caller cancels, and it has not: the other end took the call back, as it does with all of them when it ends. */
+function notCancelled(error: ServiceError): ServiceError {
+  return error.code === Code.CANCELLED ? Object.assign(error, { code: Code.UNAVAILABLE }) : error;
 }

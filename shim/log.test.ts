@@ -58,9 +58,9 @@ test("a reader that does not read never blocks the writer", (t) => {
   const path = fifo(t);
   const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   const log = openLog(path, { debug: false, fields: {} });
-  const started = performance.now();
+  // More than a pipe holds.
   for (let index = 0; index < 5000; index++) log.info("x".repeat(100));
-  t.true(performance.now() - started < 2000);
+  t.pass("a writer that waits would never get here");
   closeSync(reader);
 });
 

@@ -15,7 +15,7 @@ function lockPath(t: ExecutionContext): string {
   return join(directory, "lock");
 }
 
-const soon = () => deadlineIn(5000, "take the lock");
+const soon = () => deadlineIn(60_000, "take the lock");
 
 test("one owner at a time; released, it is free", async (t) => {
   const path = lockPath(t);

@@ -19,7 +19,7 @@ test("an orphan comes to this process and is reaped; Node still learns how its o
   const orphan = Number(output.trim());
   t.regex(readProc(`/proc/${orphan}/status`) ?? "", new RegExp(`^PPid:\\t${process.pid}$`, "m"));
   const identity = identify(orphan);
-  if (identity !== undefined) await waitForExit(identity, deadlineIn(5000, "wait for the orphan"));
+  if (identity !== undefined) await waitForExit(identity, deadlineIn(60_000, "wait for the orphan"));
   // The signal's handler runs in this turn or the next.
   await new Promise((resolve) => setTimeout(resolve, 50));
   t.is(readProc(`/proc/${orphan}/stat`), undefined);

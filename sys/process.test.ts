@@ -9,11 +9,11 @@ test("identity, wait and kill of a process", async (t) => {
   t.truthy(identity);
   if (!identity) return;
   t.true(isAlive(identity));
-  const gone = waitForExit(identity, deadlineIn(5000, "wait"));
-  await killProcess(identity, deadlineIn(5000, "kill"));
+  const gone = waitForExit(identity, deadlineIn(60_000, "wait"));
+  await killProcess(identity, deadlineIn(60_000, "kill"));
   await gone;
   t.false(isAlive(identity));
-  await killProcess(identity, deadlineIn(5000, "kill again"));
+  await killProcess(identity, deadlineIn(60_000, "kill again"));
 });
 
 test("waiting for a process that lives ends with the deadline", async (t) => {

@@ -17,14 +17,14 @@ test("two ends meet; each knows who the other is; descriptors pass", async (t) =
   t.is(statSync(path).mode & 0o777, 0o600);
   t.is(acceptUnix(listener), undefined);
   const client = connectUnix(path);
-  t.true(await becomesReadable(listener, deadlineIn(1000, "accept")));
+  t.true(await becomesReadable(listener, deadlineIn(60_000, "accept")));
   const accepted = acceptUnix(listener) ?? -1;
   for (const end of [client, accepted])
     t.deepEqual(peerOf(end), { pid: process.pid, uid: process.getuid?.() ?? -1 });
   const copy = duplicate(client);
   t.not(copy, client);
   sendDescriptors(accepted, Buffer.from("x"), [listener]);
-  t.true(await becomesReadable(client, deadlineIn(1000, "receive")));
+  t.true(await becomesReadable(client, deadlineIn(60_000, "receive")));
   const { bytes, descriptors } = receiveDescriptors(copy, 10, 1);
   t.is(bytes.toString(), "x");
   t.is(descriptors.length, 1);

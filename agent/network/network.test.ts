@@ -161,7 +161,7 @@ test("names are swapped, and a stranger on a wanted name steps aside", async (t)
 test("a NIC that comes late is waited for; one that does not come is named", async (t) => {
   await inGuest(async (network, ip) => {
     const mac = "02:00:00:00:00:0c";
-    const applied = apply(network, [nic("eth7", mac, ["10.0.0.1/24"])], 5000);
+    const applied = apply(network, [nic("eth7", mac, ["10.0.0.1/24"])], 60_000);
     await sleep(100);
     ip(`link add late address ${mac} type veth peer name far2`);
     await applied;

@@ -36,7 +36,7 @@ test("what is written goes in and comes out; an end goes both ways", async (t) =
 });
 
 test("output waits for a listener, is not lost between two, and what a child left open is told apart", async (t) => {
-  const { io, exited } = start("echo first; (sleep 0.3; echo late) & echo second");
+  const { io, exited } = start("exec 3<&0; echo first; (read word <&3; echo $word) & echo second");
   t.teardown(() => io.close());
   await exited;
   if (io.stdout === undefined) return t.fail();
@@ -47,12 +47,12 @@ test("output waits for a listener, is not lost between two, and what a child lef
   await sleep(50);
   t.false(given, "nobody has taken it");
   const early = collect(io.stdout);
-  await sleep(100);
-  t.is(early.text(), "first\nsecond\n");
-  t.true(given, "all that the process itself had written");
+  while (!given) await sleep(5);
+  t.is(early.text(), "first\nsecond\n", "all that the process itself had written");
   t.false(io.stdout.ended);
   io.stdout.leave();
   const late = collect(io.stdout);
+  io.stdin?.write(Buffer.from("late\n"));
   await late.ended;
   t.is(late.text(), "late\n");
 });

@@ -3,15 +3,16 @@ import test, { type ExecutionContext } from "ava";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { codeOf } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
+import { hourglass } from "../../test/fakes/hourglass.ts";
 import { type FakeCommand, type FakeQmp, type FakeReply, fakeQmp } from "../../test/fakes/qmp.ts";
 import type { VmNic } from "../hypervisor.ts";
-import { connectQmp } from "../qmp/client.ts";
+import { connectQmp, type QmpClient } from "../qmp/client.ts";
 import { createHotplug, type Hotplug } from "./hotplug.ts";
 import { nicKind } from "./nic-kind.ts";
 import { createPorts } from "./ports.ts";
 import { createTopology } from "./topology.ts";
 
-const soon = (): Deadline => deadlineIn(5000, "test");
+const soon = (): Deadline => deadlineIn(60_000, "test");
 
 interface Guest {
   /** What the guest does when a NIC is to go. */
@@ -33,7 +34,7 @@ function answer(command: FakeCommand, qmp: FakeQmp, guest: Guest, books: Books):
   const { execute, arguments: args } = command;
   const refusal = guest.refuse.get(execute);
   if (refusal !== undefined) return { error: ["GenericError", refusal] };
-  const id = String(args.id ?? args.fdname);
+  const id = String(args?.id ?? args?.fdname);
   const notFound: FakeReply = { error: ["DeviceNotFound", `Device '${id}' not found`] };
   switch (execute) {
     case "getfd":
@@ -74,6 +75,7 @@ interface Setup {
   readonly fake: FakeQmp;
   readonly guest: Guest;
   readonly books: Books;
+  readonly qmp: QmpClient;
   readonly nics: Hotplug<VmNic>;
   nic(id: string, queues?: number, vhost?: boolean): VmNic;
   names(): string[];
@@ -91,7 +93,7 @@ async function setUp(t: ExecutionContext, ports = 2): Promise<Setup> {
     if (fake.faults.length > 0) throw new Error(fake.faults.join("; "));
   });
   return {
-    ...{ fake, guest, books },
+    ...{ fake, guest, books, qmp },
     nics: createHotplug({ vm: "vm1", qmp, ports: createPorts(createTopology(ports)) }, nicKind),
     nic: (id, queues = 1, vhost = false) => ({
       id,
@@ -164,10 +166,16 @@ test("no free port, a second NIC of the same id, and nonsense are refused before
 });
 
 test("a guest that does not answer is a bounded error; the NIC keeps its port until a later try", async (t) => {
-  const { nics, nic, guest, books } = await setUp(t, 1);
+  const { nics, nic, guest, books, fake, qmp } = await setUp(t, 1);
   await nics.attach(nic("eth1"), soon());
   guest.release = "nothing";
-  const error = await t.throwsAsync(nics.detach("eth1", deadlineIn(40, "remove eth1")));
+  const { deadline, runOut } = hourglass("remove eth1");
+  const detaching = nics.detach("eth1", deadline);
+  while (fake.commands.at(-1)?.execute !== "device_del") await new Promise(setImmediate);
+  // Answered behind it: what is left is the wait for the guest.
+  await qmp.execute("query-status", undefined, soon());
+  runOut();
+  const error = await t.throwsAsync(detaching);
   t.is(codeOf(error), Code.DEADLINE_EXCEEDED);
   t.regex(error.message, /^cannot unplug NIC eth1 of VM vm1: cannot wait for release of eth1 by the guest/);
   t.is(codeOf(await t.throwsAsync(nics.attach(nic("eth2"), soon()))), Code.RESOURCE_EXHAUSTED);
@@ -180,7 +188,11 @@ test("a guest that lets go too late is found gone by the next try", async (t) =>
   const { nics, nic, guest, books, fake } = await setUp(t, 1);
   await nics.attach(nic("eth1"), soon());
   guest.release = "nothing";
-  await t.throwsAsync(nics.detach("eth1", deadlineIn(20, "remove eth1")));
+  const { deadline, runOut } = hourglass("remove eth1");
+  const detaching = nics.detach("eth1", deadline);
+  while (fake.commands.at(-1)?.execute !== "device_del") await new Promise(setImmediate);
+  runOut();
+  await t.throwsAsync(detaching);
   books.devices.delete("eth1");
   fake.emit("DEVICE_DELETED", { device: "eth1", path: "eth1" });
   await nics.detach("eth1", soon());
@@ -210,9 +222,13 @@ test("a guest that refuses is an error, and the NIC stays", async (t) => {
 
 for (const command of ["getfd", "netdev_add", "device_add"]) {
   test(`a ${command} that comes after the deadline holds its port until the NIC is detached`, async (t) => {
-    const { nics, nic, guest, books } = await setUp(t, 1);
+    const { nics, nic, guest, books, fake } = await setUp(t, 1);
     guest.ignore.add(command);
-    const error = await t.throwsAsync(nics.attach(nic("eth1"), deadlineIn(40, "add eth1")));
+    const { deadline, runOut } = hourglass("add eth1");
+    const attaching = nics.attach(nic("eth1"), deadline);
+    while (fake.commands.at(-1)?.execute !== command) await new Promise(setImmediate);
+    runOut();
+    const error = await t.throwsAsync(attaching);
     t.is(codeOf(error), Code.DEADLINE_EXCEEDED);
     t.is(codeOf(await t.throwsAsync(nics.attach(nic("eth2"), soon()))), Code.RESOURCE_EXHAUSTED);
     await nics.detach("eth1", soon());

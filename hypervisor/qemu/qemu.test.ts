@@ -102,9 +102,9 @@ test("the death of QEMU is noticed, and whoever waits learns the signal", async 
 test("a QEMU that exits at once is an error with its code and words, at once", async (t) => {
   const { spec, ledger } = prepare(t);
   writeFileSync(spec.kernel, "this is no kernel, however long it may be. ".repeat(100));
-  const startedAt = performance.now();
-  const error = await t.throwsAsync(createQemu().start(spec, ledger, soon()));
-  t.true(performance.now() - startedAt < 5000);
+  const limit = soon();
+  const error = await t.throwsAsync(createQemu().start(spec, ledger, limit));
+  t.true(limit.remainingMs() > 0, "its end is noticed");
   t.regex(error.message, /^cannot start VM test: .*it exited with code 1: .*linux kernel too old/);
   t.deepEqual(
     readLedger(ledger.directory).map(({ step }) => step),
@@ -166,9 +166,7 @@ test("a QEMU that does not answer is killed at the deadline", async (t) => {
   const { spec, ledger } = prepare(t);
   const vm = await createQemu().start(spec, ledger, soon());
   process.kill(vm.pid, "SIGSTOP");
-  const startedAt = performance.now();
   await vm.stop(deadlineIn(200, "stop"));
-  t.true(performance.now() - startedAt < 1500);
   t.like(await vm.exited, { signal: "SIGKILL" });
 });
 

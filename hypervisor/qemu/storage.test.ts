@@ -7,6 +7,7 @@ import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { codeOf } from "../../sys/error.ts";
 import { type Ledger, openLedger, readLedger } from "../../sys/ledger.ts";
 import { Code } from "../../sys/status.ts";
+import { hourglass } from "../../test/fakes/hourglass.ts";
 import { type FakeCommand, type FakeQmp, type FakeReply, fakeQmp } from "../../test/fakes/qmp.ts";
 import { connectQmp } from "../qmp/client.ts";
 import type { ShareSpec, VmStorage } from "../storage.ts";
@@ -14,7 +15,7 @@ import { createPorts } from "./ports.ts";
 import { createStorage } from "./storage.ts";
 import { createTopology } from "./topology.ts";
 
-const soon = (): Deadline => deadlineIn(5000, "test");
+const soon = (): Deadline => deadlineIn(60_000, "test");
 
 /** What a QEMU holds: by the command that removes it. */
 type Books = Record<"closefd" | "chardev-remove" | "remove-fd" | "blockdev-del" | "device_del", Set<string>>;
@@ -131,7 +132,11 @@ for (const command of ["getfd", "chardev-add", "device_add"]) {
 test("a share that QEMU plugs after nobody waited any more is taken out before the next try", async (t) => {
   const { storage, share, ledger, silent, names, held } = await setUp(t);
   silent.add("device_add");
-  const error = await t.throwsAsync(storage.attachShare(share, ledger, deadlineIn(1_000, "plug")));
+  const { deadline, runOut } = hourglass("plug");
+  const attaching = storage.attachShare(share, ledger, deadline);
+  while (!names().includes("device_add")) await new Promise(setImmediate);
+  runOut();
+  const error = await t.throwsAsync(attaching);
   t.is(codeOf(error), Code.DEADLINE_EXCEEDED);
   const again = await storage.attachShare(share, ledger, soon());
   t.true(names().indexOf("device_del") < names().lastIndexOf("device_add"));

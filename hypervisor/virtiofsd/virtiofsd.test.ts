@@ -84,7 +84,7 @@ test("the server and what it forked are in the cgroups that it was given", async
   const forked = (): number => findByToken(tokenIn(ledger)).length;
   // The one in C forks, once it has its namespaces.
   const { flavour } = findVirtiofsd(share.server);
-  const soon = deadlineIn(5000, "test");
+  const soon = deadlineIn(60_000, "test");
   while (flavour === "c" && forked() < 2 && soon.remainingMs() > 0) await new Promise(setImmediate);
   await server.joinAll();
   const wanted = findByToken(tokenIn(ledger)).map(({ pid }) => String(pid));
@@ -96,7 +96,7 @@ test("the server and what it forked are in the cgroups that it was given", async
   }
   closeSync(server.socketFd);
   await ledger.unwind();
-  for (const path of folders) await undoCgroup({ kind: "cgroup", path }, deadlineIn(5000, "test"));
+  for (const path of folders) await undoCgroup({ kind: "cgroup", path }, deadlineIn(60_000, "test"));
 });
 
 test("a hang-up ends the server", async (t) => {
@@ -131,7 +131,7 @@ test("what a dead shim left running is ended by the replay", async (t) => {
 test("its child's death is its own", async (t) => {
   const { share, ledger } = makePlace(t);
   const server = await startVirtiofsd(share, { directory: ledger.directory }, ledger);
-  const soon = deadlineIn(5000, "test");
+  const soon = deadlineIn(60_000, "test");
   for (;;) {
     const child = findByToken(tokenIn(ledger)).find(({ pid }) => pid !== server.pid);
     if (child !== undefined) {

@@ -24,13 +24,13 @@ test("a pod waits for its code, no longer than its deadline", async (t) => {
     stop: async () => {},
     close: async () => {},
   }));
-  t.is(await pod.create(deadlineIn(1000, "create")), created);
+  t.is(await pod.create(deadlineIn(60_000, "create")), created);
 });
 
 test("code that cannot be loaded says so with every create", async (t) => {
   const open = lazyPod(Promise.reject(new Error("no koffi.node")));
   for (let index = 0; index < 2; index++) {
-    const create = open(context).create(deadlineIn(1000, "create"));
+    const create = open(context).create(deadlineIn(60_000, "create"));
     await t.throwsAsync(create, { message: /no koffi\.node; install Tapir again/ });
   }
 });

@@ -10,7 +10,7 @@ const MIB = 1024 * 1024;
 const START: VmSize = { vcpus: 1, memoryMiB: 256 };
 const QUIET_MS = 20;
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
-const soon = () => deadlineIn(5_000, "test");
+const soon = () => deadlineIn(60_000, "test");
 const limits = (cpus: number, memoryMiB: number) => ({ cpus, memoryBytes: memoryMiB * MIB });
 
 /** A VM that grows at once, or fails, and a guest of 256 MiB; both write down what they are told. */

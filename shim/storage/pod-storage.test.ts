@@ -10,7 +10,7 @@ import { yesGuest } from "../../test/fakes/guest.ts";
 import { createPodStorage } from "./pod-storage.ts";
 
 const never = new Promise<never>(() => undefined);
-const soon = () => deadlineIn(5_000, "test");
+const soon = () => deadlineIn(60_000, "test");
 const spec = { rootPath: "/", mounts: [], devices: [], deviceRules: [] };
 
 test("a share that cannot be had fails its container, and the next container tries again", async (t) => {

@@ -177,11 +177,11 @@ test.serial("tapir network: routes and neighbours; what is not there is said so"
 /** A process inside the namespace, which `ip link set netns` can name: the shim moves there for nobody. */
 async function holderOf(path: string): Promise<string> {
   const name = `runtime-${process.pid}`;
-  await runOk({ command: "mkdir", args: ["-p", "/run/netns"], deadline: deadlineIn(5000, "name a netns") });
+  await runOk({ command: "mkdir", args: ["-p", "/run/netns"], deadline: deadlineIn(60_000, "name a netns") });
   await run({
     command: "ln",
     args: ["-sfn", path, `/run/netns/${name}`],
-    deadline: deadlineIn(5000, "name a netns"),
+    deadline: deadlineIn(60_000, "name a netns"),
   });
   return name;
 }
@@ -190,6 +190,6 @@ test.after.always("forget the name", async () => {
   await run({
     command: "rm",
     args: ["-f", `/run/netns/runtime-${process.pid}`],
-    deadline: deadlineIn(5000, "forget a name"),
+    deadline: deadlineIn(60_000, "forget a name"),
   });
 });

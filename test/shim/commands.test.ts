@@ -98,7 +98,7 @@ test("a second start of the same sandbox finds the first; a dead one's socket is
   t.is(Number(readFileSync(join(first.bundle, "shim.pid"), "utf8")), first.pid);
   const identity = identify(first.pid);
   process.kill(first.pid, "SIGKILL");
-  if (identity !== undefined) await waitForExit(identity, deadlineIn(5000, "wait"));
+  if (identity !== undefined) await waitForExit(identity, deadlineIn(60_000, "wait"));
   t.true(existsSync(first.socket));
   const after = await shim(first.bundle, "-id twice start");
   t.is(JSON.parse(after.stdout.toString()).address, `unix://${first.socket}`);
@@ -200,7 +200,7 @@ test("a shim that nobody needs ends by SIGTERM and takes its socket with it", as
   await create(shimOf, "term");
   const identity = identify(shimOf.pid);
   process.kill(shimOf.pid, "SIGTERM");
-  if (identity !== undefined) await waitForExit(identity, deadlineIn(5000, "wait"));
+  if (identity !== undefined) await waitForExit(identity, deadlineIn(60_000, "wait"));
   t.false(existsSync(shimOf.socket));
   t.false(existsSync(join(directory, "state/n/term")));
   t.like((await remove(shimOf, "term")).response, { exitStatus: 137 });

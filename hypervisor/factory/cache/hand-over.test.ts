@@ -23,7 +23,7 @@ import { cacheKey } from "./key.ts";
 import type { CacheState } from "./message.ts";
 import { takeClone } from "./take.ts";
 
-const soon = (): Deadline => deadlineIn(5000, "test a hand-over");
+const soon = (): Deadline => deadlineIn(60_000, "test a hand-over");
 let place: string;
 const standIns: (() => void)[] = [];
 
