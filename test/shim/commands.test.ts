@@ -176,7 +176,7 @@ test("delete ends a shim that lives, also one that hangs, in time", async (t) =>
     if (name === "hanging") process.kill(shimOf.pid, "SIGSTOP");
     const started = performance.now();
     const { exitCode, response } = await remove(shimOf, name);
-    t.true(performance.now() - started < 5000);
+    t.true(performance.now() - started < 20_000);
     t.is(exitCode, 0);
     t.like(response, { pid: vm?.pid, exitStatus: 137 });
     t.false(identity !== undefined && isAlive(identity));

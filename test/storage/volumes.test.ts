@@ -330,5 +330,5 @@ test.serial("virtiofsd that is killed is noticed, and the VM can still be ended 
   t.regex(await pod.storage.lost, /^virtiofsd (was killed by SIGKILL|exited)/);
   const start = performance.now();
   await pod[Symbol.asyncDispose]();
-  t.true(performance.now() - start < 5000);
+  t.true(performance.now() - start < 20_000);
 });

@@ -132,7 +132,7 @@ test("a clone changes hands: it is in the shim's ledger, and the server's has fo
   // The fake's greeting is for whoever starts a QEMU: the server has read it.
   await becomesReadable(qmp.transport.fd, soon());
   qmp.transport.socket.resume();
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  while (qmp.transport.socket.bytesRead === 0) await new Promise(setImmediate);
   qmp.transport.socket.pause();
   const vm = await takeClone({ socket, plan, memory: "copy" }, ledger, soon());
   t.is(await serving, "taken");
