@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readFileSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -13,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { isOutOfDescriptors } from "./error.ts";
-import { type Ledger, openLedger, readLedger, replayLedger } from "./ledger.ts";
+import { type Ledger, ledgerOwner, openLedger, readLedger, replayLedger } from "./ledger.ts";
 import { mount, unmount } from "./mount.ts";
 import { identify, PROCESS_TOKEN } from "./process.ts";
 
@@ -203,4 +204,27 @@ test("a line that did not fit on the disk does not take the next one with it", a
     [`directory ${join(parent, "a")}`],
   );
   await ledger.unwind();
+});
+
+test("a ledger does not grow with what is over, and tells of what is held all the time", async (t) => {
+  const { ledger, directory } = openTestLedger(t);
+  await acquireDirectory(ledger, join(directory, "stays"));
+  await ledger.acquire("amended", { kind: "file", path: "before" }, ({ amend }) =>
+    amend({ kind: "file", path: join(directory, "after") }),
+  );
+  const owner = ledgerOwner(directory);
+  let longest = 0;
+  for (let life = 0; life < 200; life += 1) {
+    const { release } = await acquireDirectory(ledger, join(directory, `goes-${life}`));
+    t.deepEqual(
+      readLedger(directory).map(({ step }) => step),
+      [`directory ${join(directory, `goes-${life}`)}`, "amended", `directory ${join(directory, "stays")}`],
+    );
+    await release();
+    longest = Math.max(longest, readFileSync(join(directory, "ledger"), "utf8").split("\n").length);
+  }
+  t.true(longest < 80, `${longest} lines`);
+  t.deepEqual(ledgerOwner(directory), owner);
+  t.deepEqual(readLedger(directory)[0]?.undo, { kind: "file", path: join(directory, "after") });
+  t.deepEqual((await replayLedger(directory)).failures, []);
 });

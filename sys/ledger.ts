@@ -1,4 +1,14 @@
-import { appendFileSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { type Deadline, deadlineIn } from "./deadline.ts";
 import { errnoOf, isOutOfDescriptors, wrapError } from "./error.ts";
@@ -50,6 +60,8 @@ export type Act<T> = (context: ActContext) => T | Promise<T>;
 /** How long one step of an unwind may take. */
 const UNDO_DEADLINE_MS = 10_000;
 const FILE = "ledger";
+/** How long the file gets beyond what is held, in lines. */
+const SPARE_LINES = 64;
 
 type Line =
   | { readonly owner: ProcessIdentity }
@@ -63,8 +75,9 @@ type Line =
 export function openLedger(directory: string, onHelpless?: (error: unknown) => void): Ledger {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   // Kept open: what was undone can be written down when there are no descriptors left.
-  const file = openSync(join(directory, FILE), "a", 0o600);
-  const held = new Map<number, () => Promise<void>>();
+  let file = openSync(join(directory, FILE), "a", 0o600);
+  const held = new Map<number, { readonly line: () => Line; readonly release: () => Promise<void> }>();
+  let lines = 0;
   let nextId = 0;
   let ceded = false;
   let closed = false;
@@ -80,9 +93,28 @@ export function openLedger(directory: string, onHelpless?: (error: unknown) => v
     torn = true;
     appendFileSync(file, `${start}${JSON.stringify(line)}\n`);
     torn = false;
+    lines += 1;
   };
   const owner = identify(process.pid);
   if (owner !== undefined) write({ owner });
+  /** A pod lives for months, and its containers come and go: what is over is left out of a new file that takes the old one's place. */
+  const shorten = (): void => {
+    if (closed || lines < SPARE_LINES + 2 * held.size) return;
+    const path = join(directory, `${FILE}.new`);
+    try {
+      const kept: Line[] = [...held.values()].map(({ line }) => line());
+      if (owner !== undefined) kept.unshift({ owner });
+      writeFileSync(path, kept.map((line) => `${JSON.stringify(line)}\n`).join(""), { mode: 0o600 });
+      const next = openSync(path, "a");
+      renameSync(path, join(directory, FILE));
+      closeSync(file);
+      [file, torn] = [next, false];
+    } catch {
+      // The long one says the same.
+      rmSync(path, { force: true });
+    }
+    lines = held.size;
+  };
 
   const ledger: Ledger = {
     directory,
@@ -99,6 +131,7 @@ export function openLedger(directory: string, onHelpless?: (error: unknown) => v
         });
         held.delete(id);
         write({ id, done: true });
+        shorten();
       };
       let releasing: Promise<void> | undefined;
       const release = (): Promise<void> => {
@@ -110,7 +143,7 @@ export function openLedger(directory: string, onHelpless?: (error: unknown) => v
         return releasing;
       };
       write({ id, step, undo: current });
-      held.set(id, release);
+      held.set(id, { release, line: () => ({ id, step, undo: current }) });
       try {
         await failpoint(step);
         const value = await act({
@@ -139,7 +172,7 @@ export function openLedger(directory: string, onHelpless?: (error: unknown) => v
     async unwind() {
       if (ceded) return;
       const failures: unknown[] = [];
-      for (const release of [...held.values()].reverse()) {
+      for (const { release } of [...held.values()].reverse()) {
         await release().catch((error: unknown) => failures.push(error));
         if (isOutOfDescriptors(failures.at(-1))) break;
       }
