@@ -68,6 +68,8 @@ interface Sandbox {
   readonly exit: ExitSlot;
   /** Ends a create that is under way. */
   readonly giveUp: AbortController;
+  /** Aborted: the create, if it is under way, has been given up by its caller or told to end. */
+  readonly givenUp: AbortSignal;
   state: SandboxState;
   guest: PodGuest | undefined;
   /** The create that is under way or was; never rejects. */
@@ -162,25 +164,29 @@ export function openSandboxTask(options: SandboxTaskOptions): SandboxTask {
       return { bundle: spec.bundle, state, pid, exit: exit.record };
     },
     async create({ id, bundle, configPath }, caller) {
+      // Whoever lost a Create and tries again need not wait itself until the first one is undone.
+      if (current?.givenUp.aborted === true && comingUp(current.state)) await current.settled;
       if (current !== undefined) throw alreadyThere(`container ${id}`, `it is ${current.state.name}`);
       const { calledAtMs, openPod, onHelpless } = options;
       const spec = readSandboxSpec(id, namespace, bundle);
       const told = spec.kind === "sandbox";
+      const giveUp = new AbortController();
       const sandbox: Sandbox = {
         spec,
         // The owner is there before anything is acquired: whatever fails, somebody can undo it.
         pod: openPod({ spec, configPath, calledAtMs, log, onHelpless }),
         told,
         exit: openExitSlot(told ? bundle : undefined),
-        giveUp: new AbortController(),
+        giveUp,
+        givenUp: AbortSignal.any([caller, giveUp.signal]),
         state: { name: "creating" },
         guest: undefined,
         settled: Promise.resolve(),
         closing: undefined,
       };
       current = sandbox;
-      const ended = AbortSignal.any([caller, sandbox.giveUp.signal]);
-      const creating = bringUp(sandbox, deadlineIn(LIMITS.create, `create sandbox ${id}`, ended));
+      const limit = deadlineIn(LIMITS.create, `create sandbox ${id}`, sandbox.givenUp);
+      const creating = bringUp(sandbox, limit);
       sandbox.settled = creating.then(
         () => undefined,
         () => undefined,

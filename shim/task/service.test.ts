@@ -76,6 +76,22 @@ test("Kill while creating ends the create", async (t) => {
   t.deepEqual(calls, ["create", "close"]);
 });
 
+test("a Create that is retried while the one that was given up is undone comes about after it", async (t) => {
+  const { call, create, created, pod, calls } = await shim(t);
+  const undone = Promise.withResolvers<void>();
+  pod.closed = undone.promise;
+  const first = create();
+  await call("connect", { id: "" });
+  await call("kill", { id: "pod", signal: 9 });
+  const again = create();
+  t.like(await call("state", { id: "pod" }), { pid: 0 });
+  created.resolve();
+  undone.resolve();
+  await t.throwsAsync(first, refused(Code.CANCELLED));
+  t.is((await again).pid, 4242);
+  t.deepEqual(calls, ["create", "close", "create"]);
+});
+
 test("Delete and Shutdown of a create that its caller gave up", async (t) => {
   const { call, directory, shutdown, tasks, calls } = await shim(t);
   await t.throwsAsync(call("create", { id: "pod", bundle: directory }, 50), refused(Code.DEADLINE_EXCEEDED));

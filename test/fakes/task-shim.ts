@@ -24,8 +24,9 @@ function steeredPod(answers: Partial<GuestContainers>) {
   const exited = Promise.withResolvers<PodExit>();
   const calls: string[] = [];
   const contexts: PodContext[] = [];
-  const pod: Pod & { failClose: number; stopEndsIt: boolean } = {
+  const pod: Pod & { failClose: number; stopEndsIt: boolean; closed: Promise<void> } = {
     failClose: 0,
+    closed: Promise.resolve(),
     stopEndsIt: true,
     async create(deadline: Deadline): Promise<CreatedPod> {
       calls.push("create");
@@ -41,6 +42,7 @@ function steeredPod(answers: Partial<GuestContainers>) {
     },
     async close() {
       calls.push("close");
+      await pod.closed;
       if (pod.failClose-- > 0) throw new Error("busy");
     },
   };
