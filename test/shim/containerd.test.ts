@@ -3,10 +3,11 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import test from "ava";
 import { shimIdentityFile } from "../../shim/bundle-files.ts";
 import { deadlineIn } from "../../sys/deadline.ts";
-import { identify, isAlive } from "../../sys/identity.ts";
+import { identify, isAlive, type ProcessIdentity } from "../../sys/identity.ts";
 import { bundleFakeShim, FAKE_STATE } from "../fakes/shim-bundle.ts";
 import { useNode } from "../harness/fixture.ts";
 
@@ -110,7 +111,7 @@ test.serial("a create that hangs is given up with its caller and leaves nothing"
   // crictl waits twice as long for runp.
   const { exitCode } = await crictl.run(["--timeout", "1s", "runp", "--runtime", "tapir", path], deadline());
   t.not(exitCode, 0);
-  while (sandboxes().length > 0) await new Promise((resolve) => setTimeout(resolve, 50));
+  while (sandboxes().length > 0) await pause(50);
   t.deepEqual(sandboxes(), []);
 });
 
@@ -120,25 +121,32 @@ test.serial("kill -9 of the shim: containerd runs delete, and nothing is left", 
   const { pid } = await crictl.inspectp(id, deadline());
   const vm = identify(pid);
   process.kill(shimIdentityFile.read(bundleOf(id))?.pid ?? 0, "SIGKILL");
-  while (existsSync(bundleOf(id))) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (existsSync(bundleOf(id))) await pause(20);
   t.false(vm !== undefined && isAlive(vm));
   t.deepEqual(sandboxes(), []);
   t.is((await crictl.inspectp(id, deadline())).state, "SANDBOX_NOTREADY");
   await crictl.rmp(id, deadline());
 });
 
-test.serial("a VM that dies makes the pod not ready; its end is told once", async (t) => {
-  const { crictl, containerd } = node();
-  const id = await runp("dying");
-  const { pid } = await crictl.inspectp(id, deadline());
-  process.kill(pid, "SIGKILL");
-  while ((await crictl.inspectp(id, deadline())).state === "SANDBOX_READY");
-  await crictl.rmp(id, deadline());
-  const exits = readFileSync(containerd.log, "utf8").match(
-    new RegExp(`msg=event topic=/tasks/exit id=${id}`, "g"),
-  );
-  t.is(exits?.length, 1);
-});
+test.serial(
+  "a VM that dies makes the pod not ready; it is no zombie, its end is told once, its shim ends by itself",
+  async (t) => {
+    const { crictl, containerd } = node();
+    const id = await runp("dying");
+    const { pid } = await crictl.inspectp(id, deadline());
+    process.kill(pid, "SIGKILL");
+    const shim = shimIdentityFile.read(bundleOf(id));
+    while ((await crictl.inspectp(id, deadline())).state === "SANDBOX_READY");
+    // It is the shim's child: containerd heard of its end because it was reaped.
+    t.false(existsSync(`/proc/${pid}`), "no zombie");
+    await crictl.rmp(id, deadline());
+    while (shim === undefined || isAlive(shim)) await pause(20);
+    const exits = readFileSync(containerd.log, "utf8").match(
+      new RegExp(`msg=event topic=/tasks/exit id=${id}`, "g"),
+    );
+    t.is(exits?.length, 1);
+  },
+);
 
 test.serial(
   "containerd is restarted: the pod is still there and can be stopped; what died meanwhile is noticed",
@@ -159,7 +167,7 @@ test.serial(
       await crictl.rmp(id, deadline());
     }
     t.deepEqual(sandboxes(), []);
-    while (shim !== undefined && isAlive(shim)) await new Promise((resolve) => setTimeout(resolve, 20));
+    while (shim !== undefined && isAlive(shim)) await pause(20);
     // Each once: of the one that died while nobody listened, and of the one that was stopped.
     t.is(exitsHeard(containerd.log) - heard, 2);
   },
@@ -168,6 +176,29 @@ test.serial(
 /** How many exits containerd says that it was told of. */
 const exitsHeard = (log: string): number =>
   readFileSync(log, "utf8").match(/msg="event forwarded".* topic=\/tasks\/exit/g)?.length ?? 0;
+
+let unneeded: ProcessIdentity | undefined;
+test.serial(
+  "containerd is killed during a Create: nothing of it stays, and the same pod comes up afterwards",
+  async (t) => {
+    const { crictl, containerd } = node();
+    const lost = t.throwsAsync(runp("interrupted", { "io.tapir.fake.create": "hang" }));
+    while (sandboxes().length === 0) await pause(20);
+    unneeded = shimIdentityFile.read(bundleOf(sandboxes()[0] ?? ""));
+    await containerd.kill9(deadline());
+    await lost;
+    while (sandboxes().length > 0) await pause(20);
+    await containerd.start(deadline());
+    await crictl.ready(deadline());
+    // containerd keeps its record until the kubelet has it removed.
+    for (const lostId of await crictl.pods(deadline())) await crictl.rmp(lostId, deadline());
+    const id = await runp("interrupted");
+    t.is((await crictl.inspectp(id, deadline())).state, "SANDBOX_READY");
+    await crictl.rmp(id, deadline());
+    t.deepEqual(await crictl.pods(deadline()), []);
+    t.deepEqual(sandboxes(), []);
+  },
+);
 
 test.serial("a shim that hangs while containerd restarts is ended, with its pod", async (t) => {
   const { crictl, containerd } = node();
@@ -190,3 +221,12 @@ test.serial("eight pods at once", async (t) => {
   await Promise.all(ids.map((id) => crictl.rmp(id, deadline())));
   t.deepEqual(sandboxes(), []);
 });
+
+// Last: it takes half a minute, in which the others ran.
+test.serial(
+  "a shim whose Create was lost, and that nobody asks for anything any more, ends by itself",
+  async (t) => {
+    t.truthy(unneeded);
+    while (unneeded !== undefined && isAlive(unneeded)) await pause(50);
+  },
+);
