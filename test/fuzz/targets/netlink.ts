@@ -10,7 +10,7 @@ import type { Target } from "../fuzz.ts";
 
 const decoders = [decodeLink, decodeAddress, decodeRoute, decodeNeighbor, decodeRule, decodeRedirect];
 
-const link = Buffer.concat([
+export const link = Buffer.concat([
   Buffer.from([0, 0, 1, 0, 2, 0, 0, 0, 0x43, 0x10, 0, 0, 0, 0, 0, 0]),
   attributeText(3, "eth0"),
   attributeU32(4, 1500),
@@ -18,7 +18,7 @@ const link = Buffer.concat([
   attributeNest(18, attributeText(1, "veth")),
   attributeU32(5, 7),
 ]);
-const address = encodeAddress({
+export const address = encodeAddress({
   index: 2,
   family: 4,
   address: "10.0.0.2",
@@ -30,7 +30,7 @@ const address = encodeAddress({
   label: "eth0",
   routeMetric: 0,
 });
-const route = encodeRoute({
+export const route = encodeRoute({
   family: 6,
   destination: "::/0",
   gateway: "fe80::1",
@@ -50,7 +50,7 @@ const route = encodeRoute({
   preference: 0,
   tos: 0,
 });
-const neighbor = encodeNeighbor({
+export const neighbor = encodeNeighbor({
   index: 2,
   family: 4,
   address: "10.0.0.1",
@@ -58,7 +58,7 @@ const neighbor = encodeNeighbor({
   state: 0x80,
   flags: 0,
 });
-const rule = Buffer.concat([
+export const rule = Buffer.concat([
   Buffer.from([2, 24, 0, 0, 254, 0, 0, 1, 0, 0, 0, 0]),
   attribute(2, Buffer.from([10, 0, 0, 0])),
 ]);
