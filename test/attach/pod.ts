@@ -11,7 +11,7 @@ import type { TestNode } from "../harness/node.ts";
 import { PAUSE_IMAGE } from "../harness/pause-image.ts";
 import { runOk } from "../harness/run.ts";
 
-const PING_MS = 10_000;
+const PING_MS = 60_000;
 /** Every step of a start that tells how the VM or a NIC of it came to be. */
 const TELLING = ["guest boot", "load state", "cache", "hot-plug"] as const;
 export type Step = (typeof TELLING)[number];

@@ -93,7 +93,7 @@ test("no answer, a slow one, a connection that breaks: an error in time, and the
   });
   const startMs = performance.now();
   t.is((await refusalOf(t, agent.check(soon(200)))).code, Code.DEADLINE_EXCEEDED);
-  t.true(performance.now() - startMs < 5_000);
+  t.true(performance.now() - startMs < 30_000);
   silent = false;
   t.is((await agent.check(soon())).monotonicNanoseconds, 7n);
   silent = true;
@@ -192,7 +192,7 @@ test("an answer to the greeting that is cut off, and one that drips for ever", a
     greet(drip, sandbox, soon(500)).then(() => undefined),
   );
   t.is(code, Code.DEADLINE_EXCEEDED);
-  t.true(performance.now() - startMs < 5_000);
+  t.true(performance.now() - startMs < 30_000);
 });
 
 async function answering(t: ExecutionContext, onConnection: (socket: Socket) => void): Promise<string> {

@@ -11,7 +11,7 @@ import { Code } from "../../sys/status.ts";
 import { hostileAgent, type Lies } from "../fakes/hostile-agent.ts";
 import { startTaskShim } from "../fakes/task-shim.ts";
 
-const CALL_MS = 5_000;
+const CALL_MS = 30_000;
 /** Far more than a bounded amount needs, far less than a flood. */
 const MEMORY_BYTES = 64 << 20;
 /** QEMU's, in these tests; what the guest says is no pid of the host. */

@@ -18,7 +18,7 @@ export const HANDLERS: readonly string[] = ["runc", "tapir"];
 export const DEFAULTS = { handlers: HANDLERS, processes: 2, focus: undefined, minutes: 25 } as const;
 const SKIPS = join(import.meta.dirname, "skip.txt");
 const IMPORT_MS = 60_000;
-const INVENTORY_MS = 10_000;
+const INVENTORY_MS = 60_000;
 const REMOVE_MS = 120_000;
 const LINE_MS = 15_000;
 

@@ -4,7 +4,8 @@ import { type Inventory, takeInventory } from "../../sys/inventory.ts";
 import { type NodeOptions, startNode, type TestNode } from "./node.ts";
 import { settledDifference } from "./settle.ts";
 
-const SETTLE_MS = 10_000;
+/** It ends with the last difference; only what is really left waits so long. */
+const SETTLE_MS = 60_000;
 const CLEAN_UP_MS = 120_000;
 /** Where things lie that do not carry a node's mark in their path. */
 const SHARED_ROOTS = ["/run/containerd", "/run/tapir", "/var/lib/cni"];
