@@ -40,7 +40,7 @@ test("golden: one vCPU under TCG, the image by DAX, one NIC, one free port", (t)
     ...["-nodefaults", "-no-user-config", "-display", "none", "-vga", "none", "-no-reboot"],
     "-machine",
     "q35,memory-backend=ram,smm=off,usb=off,vmport=off,hpet=off,sata=off,smbus=off,i8042=off,dump-guest-core=off",
-    ...["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max,la57=off"],
+    ...["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max,la57=off,erms=off,fsrm=off"],
     ...["-smp", "1,sockets=1,cores=1,threads=1"],
     ...["-rtc", "base=utc,clock=host,driftfix=none"],
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
