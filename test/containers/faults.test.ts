@@ -74,8 +74,9 @@ test.serial(
     // and a process ends after that.
     const inMemory = "cp /bin/busybox /dev/busybox && exec /dev/busybox sleep 1000000";
     const beside = await pod.start("beside", { command: ["sh", "-c", inMemory] }, soon());
+    const inItsPlace = soon();
     const programs = async (): Promise<string> =>
-      (await work.execSync(beside, ["sh", "-c", "ls -l /proc/[0-9]*/exe"], soon())).stdout;
+      (await work.execSync(beside, ["sh", "-c", "ls -l /proc/[0-9]*/exe"], inItsPlace)).stdout;
     while (!(await programs()).includes("-> /dev/busybox\n"));
     const neighbour = await pod.start("neighbour", {}, soon());
     // As many as the agent has threads for calls that wait.
@@ -88,8 +89,10 @@ test.serial(
     starting.catch(() => undefined);
     try {
       // The host's part is done.
+      const { signal } = soon();
       for (const id of waiting)
-        while (!readMounts().some(({ target }) => target.includes(`/shared/${id}/`))) await pause(50);
+        while (!readMounts().some(({ target }) => target.includes(`/shared/${id}/`)))
+          await pause(50, undefined, { signal });
       for (const id of [beside, neighbour])
         t.regex((await work.ctr(["task", "ls"], soon())).stdout, new RegExp(`${id} +\\d+ +RUNNING`));
       const began = performance.now();

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import test from "ava";
-import { deadlineIn } from "../../sys/deadline.ts";
+import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { useNode } from "../harness/fixture.ts";
 import { type TestPod, type Workloads, workloads } from "../harness/workload.ts";
 
@@ -25,7 +25,8 @@ test.serial.before("a pod with one container", async () => {
 
 /** The container has set its traps. */
 async function ready(id: string): Promise<void> {
-  while ((await work.execSync(id, ["cat", "/ready"], soon())).exitCode !== 0);
+  const deadline = soon();
+  while ((await work.execSync(id, ["cat", "/ready"], deadline)).exitCode !== 0);
 }
 
 async function stillWorks(): Promise<boolean> {
@@ -160,14 +161,16 @@ test.serial("a container is removed while it starts", async (t) => {
 test.serial("containerd is killed and comes back: output goes on, the end is noticed", async (t) => {
   const script = "trap 'exit 8' TERM; i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done";
   const id = await pod.start("chatty", { command: ["sh", "-c", script] }, soon());
-  const last = async (): Promise<number> =>
-    Number((await work.crictl(["logs", "--tail", "1", id], soon())).stdout);
-  while (!((await last()) >= 1));
+  const last = async (deadline: Deadline): Promise<number> =>
+    Number((await work.crictl(["logs", "--tail", "1", id], deadline)).stdout);
+  const first = soon();
+  while (!((await last(first)) >= 1));
   await node().containerd.kill9(soon());
   await node().containerd.start(soon());
   await node().crictl.ready(soon());
-  const before = await last();
-  while (!((await last()) > before));
+  const back = soon();
+  const before = await last(back);
+  while (!((await last(back)) > before));
   await work.crictl(["stop", "--timeout", "30", id], soon());
   const { exitCode, state } = await work.status(id, soon());
   t.deepEqual([state, exitCode], ["CONTAINER_EXITED", 8]);
