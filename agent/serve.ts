@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { AgentService } from "../proto/gen/tapir/agent/v1/agent.ts";
 import { ContainersService } from "../proto/gen/tapir/agent/v1/container.ts";
+import { decodeRequest, responseEncoder } from "../proto/stdio-codec.ts";
 import { deadlineIn } from "../sys/deadline.ts";
 import { reasonOf } from "../sys/error.ts";
 import { setLink } from "../sys/netlink/link.ts";
@@ -40,7 +41,12 @@ export function createServer(
     "grpc.enable_channelz": 0,
   });
   server.addService(AgentService, service.rpcs);
-  server.addService(ContainersService, createContainerService(exits));
+  const stdio = {
+    ...ContainersService.stdio,
+    requestDeserialize: decodeRequest,
+    responseSerialize: responseEncoder(),
+  };
+  server.addService({ ...ContainersService, stdio }, createContainerService(exits));
   return server.createConnectionInjector(ServerCredentials.createInsecure());
 }
 

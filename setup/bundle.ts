@@ -105,7 +105,7 @@ function tooLong(nodePath: string): TapirError {
 function warm(outDir: string): Promise<void> {
   return runLogged({
     command: process.execPath,
-    args: ["--no-warnings", join(realpathSync(outDir), SHIM.first), "warm"],
+    args: ["--no-warnings", "--expose-gc", join(realpathSync(outDir), SHIM.first), "warm"],
     log: "shim-cache",
     deadline: deadlineIn(WARM_MS, "warm the compile cache"),
   });

@@ -5,6 +5,7 @@ import {
   credentials,
 } from "@grpc/grpc-js";
 import * as api from "../proto/gen/tapir/agent/v1/container.ts";
+import { decodeResponse, encodeRequest } from "../proto/stdio-codec.ts";
 import type { Deadline } from "../sys/deadline.ts";
 import { atMost } from "./guest-bounds.ts";
 import { unary, unaryUntil } from "./guest-call.ts";
@@ -61,6 +62,7 @@ export interface GuestContainers {
 }
 
 const MAX_DEVICES = 1024;
+const STDIO = api.ContainersService.stdio;
 
 /** Speaks over the agent's own channel: there is one port, and one connection on it. */
 export function containersOver(channel: NonNullable<ClientOptions["channelOverride"]>): GuestContainers {
@@ -110,7 +112,7 @@ export function containersOver(channel: NonNullable<ClientOptions["channelOverri
       unary("close standard input in", client.closeStdin.bind(client), request, deadline),
     onlineResources: (request, deadline) =>
       unary("bring resources online in", client.onlineResources.bind(client), request, deadline),
-    stdio: () => client.stdio(),
+    stdio: () => client.makeBidiStreamRequest(STDIO.path, encodeRequest, decodeResponse),
     events: () => client.events({}),
     portForward: () => client.portForward(),
   };

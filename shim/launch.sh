@@ -24,12 +24,12 @@ unset NODE_ENV NODE_OPTIONS NODE_EXTRA_CA_CERTS NODE_V8_COVERAGE NODE_COMPILE_CA
 	NODE_PRESERVE_SYMLINKS NODE_PRESERVE_SYMLINKS_MAIN NODE_TLS_REJECT_UNAUTHORIZED NODE_USE_ENV_PROXY \
 	NODE_USE_SYSTEM_CA NODE_TEST_CONTEXT NODE_CHANNEL_FD NODE_UNIQUE_ID
 
-[ "$command" = start ] || exec "$node" --no-warnings "$program" "$@"
+[ "$command" = start ] || exec "$node" --no-warnings --expose-gc "$program" "$@"
 
 # One Node answers containerd and stays as the pod's shim, in a session of its own: it writes the answer to stdout,
 # lets go of containerd's descriptors, and says so on descriptor 3. Without that word it has failed, and said why.
 own=
 [ -x /usr/bin/setsid ] && own=/usr/bin/setsid
 exec 4>&1 5<&0
-ready=$($own "$node" --no-warnings "$program" "$@" <&5 5<&- 3>&1 >&4 4>&- &)
+ready=$($own "$node" --no-warnings --expose-gc "$program" "$@" <&5 5<&- 3>&1 >&4 4>&- &)
 [ "$ready" = ready ]

@@ -1,4 +1,4 @@
-import { Socket, type SocketConstructorOpts } from "node:net";
+import { type OnReadOpts, Socket } from "node:net";
 import { socketPair } from "./fdpass.ts";
 import { check, libc } from "./libc.ts";
 
@@ -34,13 +34,12 @@ export interface Terminal {
 
 /**
  * Takes over the controlling end of a pseudo-terminal. Node has no stream for it: tty.ReadStream writes blocking, and net.Socket looks at the
- * descriptor's kind. So a socket changes its descriptor before the event loop has seen the old one.
+ * descriptor's kind. So a socket changes its descriptor before the event loop has seen the old one. What is read goes to `onread`, past
+ * the stream: an error drops what a stream holds, and a terminal's end is one.
  */
-export function openTerminal(master: number): Terminal {
+export function openTerminal(master: number, onread: OnReadOpts): Terminal {
   const { ours, theirs } = socketPair();
-  // An error drops what the stream holds, and a terminal's end is one: it reads no further than its reader wants.
-  const options = { fd: ours, readable: true, writable: true, readableHighWaterMark: 1 };
-  const stream = new Socket(options as SocketConstructorOpts);
+  const stream = new Socket({ fd: ours, readable: true, writable: true, onread });
   libc.close(theirs);
   const flags = check(libc.fcntl(master, F_GETFL, 0), "set up", "a terminal");
   check(libc.fcntl(master, F_SETFL, flags | O_NONBLOCK), "set up", "a terminal");

@@ -1,8 +1,11 @@
-import type { Socket } from "node:net";
+import type { OnReadOpts, Socket } from "node:net";
+import { CHUNK_BYTES } from "../../proto/stdio-codec.ts";
 import { bytesWaiting } from "../../sys/terminal.ts";
 
 export interface OutputListener {
-  /** False: no more until `resume`. The chunk itself is taken either way. */
+  /**
+   * False: no more until `resume`. The chunk itself is taken either way; its memory is read into again once this has returned.
+   */
   data(chunk: Buffer): boolean;
   /** Nobody can write there any more. */
   end(): void;
@@ -20,9 +23,16 @@ export interface Output {
   close(): void;
 }
 
-/** Reads `socket`, whose descriptor is `fd`, and owns it. */
-export function readOutput(socket: Socket, fd: number): Output {
+/** All that is read at a time, by whom ever: it is given on, or copied, before the next read. */
+const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+
+/** Reads what `open` opens with the reader it is given, a descriptor `fd` with a stream that belongs to it, and owns both. */
+export function readOutput<T extends { readonly stream: Socket; readonly fd: number }>(
+  open: (onread: OnReadOpts) => T,
+): { readonly output: Output; readonly opened: T } {
   let listener: OutputListener | undefined;
+  /** Was read when nobody listened. */
+  let held: Buffer | undefined;
   let ended = false;
   let delivered = 0;
   let marks: { at: number; given: () => void }[] = [];
@@ -38,17 +48,28 @@ export function readOutput(socket: Socket, fd: number): Output {
     listener?.end();
     passMarks();
   };
-  const onData = (chunk: Buffer): void => {
+  const give = (chunk: Buffer, to: OutputListener): boolean => {
     delivered += chunk.length;
-    if (listener?.data(chunk) === false) socket.pause();
+    const more = to.data(chunk);
     passMarks();
+    return more;
   };
-  socket.on("end", end);
-  socket.on("close", end);
+  const opened = open({
+    buffer,
+    callback(count) {
+      const chunk = buffer.subarray(0, count);
+      if (listener !== undefined) return give(chunk, listener);
+      held = Buffer.from(chunk);
+      return false;
+    },
+  });
+  const { stream, fd } = opened;
+  stream.on("end", end);
+  stream.on("close", end);
   // EIO: nobody holds the terminal any more. What else can go wrong with a read is an end, too.
-  socket.on("error", end);
+  stream.on("error", end);
 
-  return {
+  const output: Output = {
     get ended() {
       return ended;
     },
@@ -58,23 +79,24 @@ export function readOutput(socket: Socket, fd: number): Output {
         next.end();
         return;
       }
-      socket.on("data", onData);
-      socket.resume();
+      const kept = held;
+      held = undefined;
+      if (kept === undefined || give(kept, next)) stream.resume();
     },
     resume: () => {
-      if (listener !== undefined) socket.resume();
+      if (listener !== undefined) stream.resume();
     },
     leave() {
       listener = undefined;
-      socket.off("data", onData);
-      socket.pause();
+      stream.pause();
     },
     whenGiven(given) {
-      marks.push({ at: ended ? 0 : socket.bytesRead + bytesWaiting(fd), given });
+      marks.push({ at: ended ? 0 : stream.bytesRead + bytesWaiting(fd), given });
       passMarks();
     },
     close: () => {
-      socket.destroy();
+      stream.destroy();
     },
   };
+  return { output, opened };
 }

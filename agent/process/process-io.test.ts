@@ -17,7 +17,7 @@ function start(script: string) {
 function collect(output: NonNullable<ReturnType<typeof start>["io"]["stdout"]>) {
   const chunks: Buffer[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
-  output.listen({ data: (chunk) => chunks.push(chunk) > 0, end: resolve });
+  output.listen({ data: (chunk) => chunks.push(Buffer.from(chunk)) > 0, end: resolve });
   return { text: () => Buffer.concat(chunks).toString(), ended: promise };
 }
 

@@ -42,7 +42,10 @@ export function makePipes(setup: StdioSetup): NewPipes {
     const { read, write } = makePipe(PIPE_BYTES);
     theirs.push(write);
     stdio[place] = write;
-    return readOutput(new Socket({ fd: read, readable: true, writable: false }), read);
+    return readOutput((onread) => ({
+      fd: read,
+      stream: new Socket({ fd: read, readable: true, writable: false, onread }),
+    })).output;
   };
   const input = (): Input => {
     const { read, write } = makePipe(PIPE_BYTES);
@@ -77,8 +80,8 @@ export function makePipes(setup: StdioSetup): NewPipes {
 
 /** Takes over the controlling end of a process's terminal. */
 export function terminalIo(master: number): ProcessIo {
-  const { stream, fd } = openTerminal(master);
-  const stdout = readOutput(stream, fd);
+  const { output: stdout, opened } = readOutput((onread) => openTerminal(master, onread));
+  const { stream, fd } = opened;
   return {
     stdin: terminalInput(stream),
     stdout,

@@ -1,10 +1,7 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import type { StdioRequest, StdioResponse } from "../../proto/gen/tapir/agent/v1/container.ts";
-import { compile } from "../compiler.ts";
 import type { Process } from "./process.ts";
-
-/** A stream that has carried so much is worth compiling for. */
-const BUSY_BYTES = 256 << 10;
+import { countTraffic } from "./traffic.ts";
 
 export type StdioCall = ServerDuplexStream<StdioRequest, StdioResponse>;
 
@@ -28,14 +25,22 @@ export function carryStdio(call: StdioCall, process: Process, takenOver: AbortSi
     stdin?.leave();
     resolve();
   };
-  const traffic = { bytes: 0 };
-  const count = (bytes: number): void => {
-    if (traffic.bytes < BUSY_BYTES && traffic.bytes + bytes >= BUSY_BYTES) compile();
-    traffic.bytes += bytes;
+  /** Messages that HTTP/2 has not taken yet. */
+  let unsent = 0;
+  const taken = (): void => {
+    unsent--;
+    if (unsent === 0 && !over) for (const one of outputs) one.resume();
   };
-  const send = (message: StdioResponse): boolean => {
-    count((message.stdout ?? message.stderr)?.length ?? 0);
-    return over || call.write(message);
+  const send = (message: StdioResponse): void => {
+    if (over) return;
+    unsent++;
+    call.write(message, taken);
+  };
+  /** One chunk at a time is on its way; it is encoded at once, unless another one is before it, and its memory used again. */
+  const sendChunk = (name: "stdout" | "stderr", chunk: Buffer): boolean => {
+    countTraffic(chunk.length);
+    send({ [name]: unsent === 0 ? chunk : Buffer.from(chunk) });
+    return false;
   };
   const finishWhenDone = (): void => {
     if (open > 0 || !drained || over) return;
@@ -48,9 +53,6 @@ export function carryStdio(call: StdioCall, process: Process, takenOver: AbortSi
     finishWhenDone();
   };
 
-  call.on("drain", () => {
-    if (!over) for (const one of outputs) one.resume();
-  });
   takenOver.addEventListener("abort", () => {
     if (!over) reject(takenOver.reason);
     leave();
@@ -58,8 +60,8 @@ export function carryStdio(call: StdioCall, process: Process, takenOver: AbortSi
   call.on("cancelled", leave);
   call.on("error", leave);
   call.on("close", leave);
-  stdout?.listen({ data: (chunk) => send({ stdout: chunk }), end: () => ended({ stdoutEnd: true }) });
-  stderr?.listen({ data: (chunk) => send({ stderr: chunk }), end: () => ended({ stderrEnd: true }) });
+  stdout?.listen({ data: (chunk) => sendChunk("stdout", chunk), end: () => ended({ stdoutEnd: true }) });
+  stderr?.listen({ data: (chunk) => sendChunk("stderr", chunk), end: () => ended({ stderrEnd: true }) });
 
   stdin?.listen({
     room: () => call.resume(),
@@ -69,7 +71,7 @@ export function carryStdio(call: StdioCall, process: Process, takenOver: AbortSi
     },
   });
   call.on("data", ({ stdin: chunk }: StdioRequest) => {
-    count(chunk.length);
+    countTraffic(chunk.length);
     if (!over && stdin !== undefined && chunk.length > 0 && !stdin.write(chunk)) call.pause();
   });
   call.on("end", () => {

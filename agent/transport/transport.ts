@@ -67,8 +67,7 @@ export async function serveHosts(port: Port, languages: readonly Language[]): Pr
   /** Hands on what one host said. */
   const take = (said: Buffer): void => {
     if (current === undefined || said.length === 0) return;
-    // The buffer is read into again.
-    const more = current.turn.receive(Buffer.from(said));
+    const more = current.turn.receive(said);
     // What it said may have ended its turn.
     held = current !== undefined && !more;
   };

@@ -4,7 +4,7 @@ import type { OutgoingPort } from "./outbox.ts";
 export interface Turn {
   /** True when a new host can begin here: this one is not in the middle of something. */
   readonly atBoundary: boolean;
-  /** Takes received bytes; false: hold the next ones until it resumes. */
+  /** Takes received bytes; false: hold the next ones until it resumes. Their memory is the caller's again afterwards. */
   receive(chunk: Buffer): boolean;
   /** There is room to write again. */
   room(): void;

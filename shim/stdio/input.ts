@@ -5,7 +5,7 @@ import { wrapError } from "../../sys/error.ts";
 /** Where the standard input of a process comes from. */
 export interface Input {
   /** What comes, until the end: nobody can write there any more. To be called once. */
-  chunks(): AsyncIterable<Uint8Array>;
+  chunks(): AsyncIterable<Buffer>;
   /** Lets the input end once everybody who writes has closed (CloseIO). Until then a client may go and come again. */
   allowEnd(): void;
   /** Reads no more: who still writes hears of it. Idempotent. */
@@ -48,9 +48,9 @@ export function openFifoInput(path: string): Input {
 }
 
 /** A stream that is closed while it is read has simply ended. */
-async function* untilClosed(socket: Socket): AsyncGenerator<Uint8Array> {
+async function* untilClosed(socket: Socket): AsyncGenerator<Buffer> {
   try {
-    for await (const chunk of socket) yield chunk as Uint8Array;
+    for await (const chunk of socket) yield chunk as Buffer;
   } catch {
     // Closed by us, or unreadable: nothing more comes either way.
   }

@@ -4,6 +4,7 @@ import type { StdioResponse } from "../../proto/gen/tapir/agent/v1/container.ts"
 import { Code } from "../../sys/status.ts";
 import type { GuestContainers, ProcessKey, StdioStream } from "../containers-client.ts";
 import type { OpenStdio } from "./open.ts";
+import { countTraffic } from "./traffic.ts";
 
 /** The way of a process's bytes, between the host's streams and the guest. */
 export interface Pump {
@@ -31,12 +32,16 @@ export function startPump(guest: GuestContainers, key: ProcessKey, streams: Open
   let taking = false;
   let stdinEnded = streams.stdin === undefined;
 
+  const carried = (bytes: number): void => {
+    moved += bytes;
+    countTraffic(bytes);
+  };
   const receive = async ({ stdout, stderr, ...told }: StdioResponse): Promise<void> => {
     taking = true;
     if (stdout !== undefined) await streams.stdout?.write(stdout);
     if (stderr !== undefined) await streams.stderr?.write(stderr);
     taking = false;
-    moved += (stdout?.length ?? 0) + (stderr?.length ?? 0);
+    carried((stdout?.length ?? 0) + (stderr?.length ?? 0));
     // With one target for both, it ends with the last of them.
     const shared = streams.stdout === streams.stderr;
     if (told.stdoutEnd && !shared) await streams.stdout?.close();
@@ -78,9 +83,9 @@ export function startPump(guest: GuestContainers, key: ProcessKey, streams: Open
     for await (const stdin of streams.stdin?.chunks() ?? []) {
       const stream = await current.promise;
       await new Promise<void>((resolve) => {
-        stream.write({ containerId: "", execId: "", stdin: Buffer.from(stdin) }, () => resolve());
+        stream.write({ containerId: "", execId: "", stdin }, () => resolve());
       });
-      moved += stdin.length;
+      carried(stdin.length);
     }
     stdinEnded = true;
     void current.promise.then((stream) => stream.end());
