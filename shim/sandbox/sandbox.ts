@@ -63,6 +63,7 @@ export function openSandbox(context: PodContext): Pod {
         storage = createPodStorage({
           ...{ vm, containers, ledger, shareMs: createMs },
           ...{ server: virtiofsd, cache: sharedFsCache },
+          measure: (name, work) => timeline.measure(name, work).finally(() => timeline.write(directory)),
         });
         portForward = openPortForward({ netns: spec.netns, agent: started.agent, ledger, log, requestMs });
         size = createPodSize({ sizing: vm.sizing, containers, log, shrinkMs: createMs });

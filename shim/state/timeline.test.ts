@@ -22,7 +22,13 @@ test.serial("steps come back in order of their starts, a failed one too", async 
   t.is(await timeline.measure("work", async () => 7), 7);
   await t.throwsAsync(timeline.measure("failing", () => Promise.reject(new Error("no"))));
   timeline.write(directory);
-  const { originEpochMs, steps } = readTimeline(directory);
+  await timeline.measure("share", async () => undefined);
+  timeline.write(directory);
+  const { originEpochMs, steps, later } = readTimeline(directory);
+  t.deepEqual(
+    later.map(({ name }) => name),
+    ["share"],
+  );
   t.is(originEpochMs, origin);
   t.deepEqual(
     steps.map(({ name }) => name),
@@ -40,6 +46,7 @@ test.serial("what is no timeline", (t) => {
     "{}",
     '{"originEpochMs":1,"steps":[{}]}',
     '{"originEpochMs":1,"steps":[null]}',
+    '{"originEpochMs":1,"steps":[],"later":[1]}',
   ]) {
     writeFileSync(join(directory, "timeline.json"), text);
     t.throws(() => readTimeline(directory), { message: /cannot read .*timeline\.json/ });

@@ -18,7 +18,7 @@ export interface Timeline {
   add(step: TimelineStep): void;
   /** Milliseconds since the origin. */
   nowMs(): number;
-  /** Writes `timeline.json` into the state directory. */
+  /** Writes `timeline.json` into the state directory. What is measured from then on came after the start. */
   write(directory: string): void;
 }
 
@@ -29,11 +29,16 @@ export interface WrittenTimeline {
   readonly originEpochMs: number;
   /** In order of their starts. */
   readonly steps: readonly TimelineStep[];
+  /** What the first container waited for. */
+  readonly later: readonly TimelineStep[];
 }
 
 /** `originEpochMs`: the wall-clock time at which containerd called the shim. */
 export function startTimeline(originEpochMs: number): Timeline {
   const steps: TimelineStep[] = [];
+  const later: TimelineStep[] = [];
+  let written = false;
+  const add = (step: TimelineStep): void => void (written ? later : steps).push(step);
   const nowMs = (): number => performance.timeOrigin + performance.now() - originEpochMs;
   return {
     async measure(name, work) {
@@ -41,18 +46,21 @@ export function startTimeline(originEpochMs: number): Timeline {
       try {
         return await work();
       } finally {
-        steps.push({ name, startMs, endMs: nowMs() });
+        add({ name, startMs, endMs: nowMs() });
       }
     },
-    add: (step) => void steps.push(step),
+    add,
     nowMs,
     write(directory) {
-      const sorted = steps.toSorted((a, b) => a.startMs - b.startMs);
-      writeFileSync(join(directory, TIMELINE_FILE), `${JSON.stringify({ originEpochMs, steps: sorted })}\n`, {
-        mode: 0o600,
-      });
+      written = true;
+      const timeline = { originEpochMs, steps: inOrder(steps), later: inOrder(later) };
+      writeFileSync(join(directory, TIMELINE_FILE), `${JSON.stringify(timeline)}\n`, { mode: 0o600 });
     },
   };
+}
+
+function inOrder(steps: readonly TimelineStep[]): TimelineStep[] {
+  return steps.toSorted((a, b) => a.startMs - b.startMs);
 }
 
 /** The start of the sandbox in `directory`. Errors: NOT_FOUND until it is up, or when it was made by another release. */
@@ -60,10 +68,10 @@ export function readTimeline(directory: string): WrittenTimeline {
   const path = join(directory, TIMELINE_FILE);
   try {
     const value = JSON.parse(readFileSync(path, "utf8")) as Partial<WrittenTimeline> | null;
-    const { originEpochMs, steps } = value ?? {};
-    if (typeof originEpochMs !== "number" || !Array.isArray(steps) || !steps.every(isStep))
+    const { originEpochMs, steps, later = [] } = value ?? {};
+    if (typeof originEpochMs !== "number" || !isSteps(steps) || !isSteps(later))
       throw new Error("it is no timeline");
-    return { originEpochMs, steps };
+    return { originEpochMs, steps, later };
   } catch (error) {
     const missing = errnoOf(error) === "ENOENT";
     throw wrapError(missing ? "there is no such file" : error, {
@@ -73,6 +81,10 @@ export function readTimeline(directory: string): WrittenTimeline {
       hint: "a pod has one once it is up",
     });
   }
+}
+
+function isSteps(value: unknown): value is TimelineStep[] {
+  return Array.isArray(value) && value.every(isStep);
 }
 
 function isStep(value: unknown): value is TimelineStep {

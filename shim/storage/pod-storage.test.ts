@@ -44,7 +44,10 @@ test("a share that cannot be had fails its container, and the next container tri
     },
   });
   const vm = { storage, exited: never } as unknown as Vm;
-  const pod = createPodStorage({ vm, containers, ledger, shareMs: 5_000, server: "", cache: "auto" });
+  const pod = createPodStorage({
+    ...{ vm, containers, ledger, shareMs: 5_000, server: "", cache: "auto" },
+    measure: (_, work) => work(),
+  });
   // An id that is refused once there is a share to look into.
   const request = { containerId: "-", bundle: directory, rootfs: [], spec: spec as never };
   const prepare = () => t.throwsAsync(pod.prepare(request, soon()));

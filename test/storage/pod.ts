@@ -81,7 +81,7 @@ export async function bootStoragePod(mark: string): Promise<StoragePod> {
   const { containers } = agent;
   const storage = createPodStorage({
     ...{ vm, containers, ledger, server: process.env.TAPIR_TEST_VIRTIOFSD ?? "", cache: "auto" },
-    shareMs: 30_000,
+    ...{ shareMs: 30_000, measure: (_, work) => work() },
   });
   let last = 0;
   let disposed = false;
