@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
-import { AgentService } from "../proto/gen/tapir/agent/v1/agent.ts";
-import { ContainersService } from "../proto/gen/tapir/agent/v1/container.ts";
+import { AgentService } from "../proto/gen/tapir/agent/v1/agent_service.ts";
+import { ContainersService } from "../proto/gen/tapir/agent/v1/container_service.ts";
 import { decodeRequest, responseEncoder } from "../proto/stdio-codec.ts";
 import { deadlineIn } from "../sys/deadline.ts";
 import { reasonOf } from "../sys/error.ts";

@@ -9,7 +9,6 @@ import { promisify } from "node:util";
 import { credentials, type ServiceError } from "@grpc/grpc-js";
 import test from "ava";
 import {
-  AgentClient,
   CreateSandboxRequest,
   type CreateSandboxResponse,
   type GetGuestDetailsResponse,
@@ -22,6 +21,7 @@ import {
   UpdateRoutesRequest,
   type UpdateRoutesResponse,
 } from "../proto/gen/tapir/agent/v1/agent.ts";
+import { AgentClient } from "../proto/gen/tapir/agent/v1/agent_service.ts";
 import { openRoute } from "../sys/netlink/socket.ts";
 import { greet } from "./greet.ts";
 import type { Guest } from "./sandbox.ts";

@@ -1,11 +1,11 @@
 import type {
-  AgentServer,
   CreateSandboxRequest,
   CreateSandboxResponse,
   DestroySandboxRequest,
   UpdateInterfaceRequest,
   UpdateInterfaceResponse,
 } from "../proto/gen/tapir/agent/v1/agent.ts";
+import type { AgentServer } from "../proto/gen/tapir/agent/v1/agent_service.ts";
 import { systemError } from "../sys/error.ts";
 import { listRules } from "../sys/netlink/rule.ts";
 import { guestDetails } from "./details.ts";

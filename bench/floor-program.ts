@@ -1,6 +1,6 @@
 import { closeSync, openSync, rmSync } from "node:fs";
 import { credentials } from "@grpc/grpc-js";
-import { AgentClient } from "../proto/gen/tapir/agent/v1/agent.ts";
+import { AgentClient } from "../proto/gen/tapir/agent/v1/agent_service.ts";
 import { startBareQemu } from "./bare-qemu.ts";
 import type { FloorOrder } from "./floor.ts";
 

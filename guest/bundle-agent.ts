@@ -89,8 +89,8 @@ export function nativeModules(): Plugin {
   };
 }
 
-/** grpc-js loads .proto files for services the agent does not offer: a quarter of the bundle, never run. */
-function withoutProtoLoader(): Plugin {
+/** grpc-js loads .proto files for services that nobody here offers or asks for: a quarter of the bundle, never run. */
+export function withoutProtoLoader(): Plugin {
   return {
     name: "without proto-loader",
     setup(esbuild) {

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join, relative } from "node:path";
 import { type BuildOptions, build, type Plugin } from "esbuild";
-import { BANNER, findNatives, nativeModules } from "../guest/bundle-agent.ts";
+import { BANNER, findNatives, nativeModules, withoutProtoLoader } from "../guest/bundle-agent.ts";
 import { deadlineIn } from "../sys/deadline.ts";
 import { reasonOf, TapirError, wrapError } from "../sys/error.ts";
 import { Code } from "../sys/status.ts";
@@ -35,10 +35,15 @@ const SHIM = {
   launcher: "shim/launch.sh",
   first: "containerd-shim-tapir-v2.cjs",
 } as const;
-/** The scripts behind it: as little as possible until containerd has its answer, then all that a pod needs. */
+/**
+ * The scripts behind it: as little as possible until containerd has its answer, then all that a pod needs. What speaks gRPC
+ * comes with the first container.
+ */
+const GRPC = "@grpc/grpc-js";
 const SCRIPTS: Readonly<Record<string, string>> = {
   "main.cjs": "shim/main.ts",
   "serve.cjs": "shim/serve.ts",
+  "grpc.cjs": GRPC,
 };
 /** The operator's program: a first line, then its module. */
 const CLI = "tapir";
@@ -137,7 +142,7 @@ async function bundleScript(
       "import.meta.dirname": "__dirname",
       "import.meta.url": "tapirUrl",
     },
-    plugins: [nativeModules(), scriptsStayOutside(sandboxModule)],
+    plugins: [nativeModules(), withoutProtoLoader(), scriptsStayOutside(sandboxModule)],
   });
   return { name, text: files.map(({ text }) => text).join(""), program: false };
 }
@@ -147,14 +152,18 @@ function scriptsStayOutside(sandboxModule: string | undefined): Plugin {
   return {
     name: "scripts stay outside",
     setup(esbuild) {
+      const outside = (source: string) => {
+        const script = Object.entries(SCRIPTS).find(([, entry]) => entry === source);
+        return script === undefined ? undefined : { path: `./${script[0]}`, external: true };
+      };
+      esbuild.onResolve({ filter: new RegExp(`^${GRPC}$`) }, ({ kind }) =>
+        kind === "entry-point" ? undefined : outside(GRPC),
+      );
       esbuild.onResolve({ filter: /\.ts$/ }, ({ path, kind, resolveDir }) => {
         const source = relative(PROJECT, join(resolveDir, path));
         if (source === "shim/sandbox/sandbox.ts" && sandboxModule !== undefined)
           return { path: sandboxModule };
-        const found = Object.entries(SCRIPTS).find(([, script]) => script === source);
-        return found === undefined || kind !== "dynamic-import"
-          ? undefined
-          : { path: `./${found[0]}`, external: true };
+        return kind === "dynamic-import" ? outside(source) : undefined;
       });
     },
   };

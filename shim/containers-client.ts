@@ -4,7 +4,8 @@ import {
   type ClientReadableStream,
   credentials,
 } from "@grpc/grpc-js";
-import * as api from "../proto/gen/tapir/agent/v1/container.ts";
+import type * as api from "../proto/gen/tapir/agent/v1/container.ts";
+import { ContainersClient, ContainersService } from "../proto/gen/tapir/agent/v1/container_service.ts";
 import { decodeResponse, encodeRequest } from "../proto/stdio-codec.ts";
 import type { Deadline } from "../sys/deadline.ts";
 import { atMost } from "./guest-bounds.ts";
@@ -56,17 +57,17 @@ export interface GuestContainers {
     request: api.OnlineResourcesRequest,
     deadline: Deadline,
   ): Promise<api.OnlineResourcesResponse>;
-  stdio(): StdioStream;
-  events(): EventStream;
-  portForward(): PortForwardStream;
+  stdio(): Promise<StdioStream>;
+  events(): Promise<EventStream>;
+  portForward(): Promise<PortForwardStream>;
 }
 
 const MAX_DEVICES = 1024;
-const STDIO = api.ContainersService.stdio;
+const STDIO = ContainersService.stdio;
 
 /** Speaks over the agent's own channel: there is one port, and one connection on it. */
 export function containersOver(channel: NonNullable<ClientOptions["channelOverride"]>): GuestContainers {
-  const client = new api.ContainersClient("unix:agent", credentials.createInsecure(), {
+  const client = new ContainersClient("unix:agent", credentials.createInsecure(), {
     channelOverride: channel,
   });
   return {
@@ -112,8 +113,8 @@ export function containersOver(channel: NonNullable<ClientOptions["channelOverri
       unary("close standard input in", client.closeStdin.bind(client), request, deadline),
     onlineResources: (request, deadline) =>
       unary("bring resources online in", client.onlineResources.bind(client), request, deadline),
-    stdio: () => client.makeBidiStreamRequest(STDIO.path, encodeRequest, decodeResponse),
-    events: () => client.events({}),
-    portForward: () => client.portForward(),
+    stdio: async () => client.makeBidiStreamRequest(STDIO.path, encodeRequest, decodeResponse),
+    events: async () => client.events({}),
+    portForward: async () => client.portForward(),
   };
 }

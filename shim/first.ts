@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Script } from "node:vm";
 
@@ -47,28 +47,19 @@ function readCached(name: string): Buffer | undefined {
   }
 }
 
-/** Of many shims that come to a stage, the first keeps its code. One that cannot write does without. */
+/** Of many shims in which a script comes to a stage, the first keeps its code. One that cannot write does without. */
 function keep(stage: Stage): void {
-  try {
-    if (STAGES.slice(STAGES.indexOf(stage)).some(isReached)) return;
-    mkdirSync(cache, { recursive: true, mode: 0o700 });
-    writeFileSync(join(cache, stage), "", { flag: "wx" });
-    for (const [name, { script }] of loaded) {
+  for (const [name, { script }] of loaded) {
+    try {
       const path = join(cache, name);
-      writeFileSync(`${path}.${stage}`, script.createCachedData(), { mode: 0o600 });
-      renameSync(`${path}.${stage}`, path);
+      if (STAGES.slice(STAGES.indexOf(stage)).some((later) => existsSync(`${path}.${later}`))) continue;
+      mkdirSync(cache, { recursive: true, mode: 0o700 });
+      writeFileSync(`${path}.${stage}`, "", { flag: "wx" });
+      writeFileSync(`${path}.${stage}-new`, script.createCachedData(), { mode: 0o600 });
+      renameSync(`${path}.${stage}-new`, path);
+    } catch {
+      // A cache that fails is no reason for a pod to fail.
     }
-  } catch {
-    // A cache that fails is no reason for a pod to fail.
-  }
-}
-
-function isReached(stage: Stage): boolean {
-  try {
-    readFileSync(join(cache, stage));
-    return true;
-  } catch {
-    return false;
   }
 }
 

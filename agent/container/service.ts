@@ -1,11 +1,11 @@
 import type { ServerDuplexStream, ServerWritableStream } from "@grpc/grpc-js";
 import type {
-  ContainersServer,
   Event,
   EventsRequest,
   StdioRequest,
   StdioResponse,
 } from "../../proto/gen/tapir/agent/v1/container.ts";
+import type { ContainersServer } from "../../proto/gen/tapir/agent/v1/container_service.ts";
 import { TapirError } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
 import { log } from "../log.ts";

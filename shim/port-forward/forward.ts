@@ -70,9 +70,9 @@ async function connect(
   guest: GuestContainers,
   closed: AbortSignal,
 ): Promise<Dialled> {
-  closed.throwIfAborted();
-  const stream = guest.portForward();
+  const stream = await guest.portForward();
   const cancel = (): void => stream.cancel();
+  if (closed.aborted) cancel();
   closed.addEventListener("abort", cancel, { once: true });
   stream.once("close", () => closed.removeEventListener("abort", cancel));
   // Nobody reads the client meanwhile, so its leaving may not be noticed.

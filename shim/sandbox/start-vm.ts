@@ -12,6 +12,7 @@ import type { Agent } from "../agent-client.ts";
 import type { Configuration } from "../config/schema.ts";
 import { podFactory } from "../factory/pod-factory.ts";
 import { vmPlan } from "../factory/vm-plan.ts";
+import { lazyAgent } from "../lazy-agent.ts";
 import type { Log } from "../log.ts";
 import type { Timeline } from "../state/timeline.ts";
 import type { SandboxSpec } from "./bundle.ts";
@@ -105,10 +106,8 @@ async function startConfiguredGuest(
   const { log, spec, settings } = start;
   const nics = connecting.then((pod) => pod.nics);
   const starting = startGuest(start, settings.configuration, nics, deadline);
-  // gRPC takes 25 ms to load: QEMU, which has been executed when the netns is connected, starts meanwhile.
-  const load = () => import("../agent-client.ts");
-  const [vm, { connectAgent }, pod] = await Promise.all([starting, nics.then(load, load), connecting]);
-  const agent = connectAgent(vm.agentSocket);
+  const [vm, pod] = await Promise.all([starting, connecting]);
+  const agent = lazyAgent(vm.agentSocket);
   void vm.exited.then(() => agent[Symbol.dispose]());
   const guest = { ...start, deadline, vm, agent, network: inGuest(pod.network, pod.nics, vm) };
   if (vm.restored === undefined) {

@@ -51,11 +51,12 @@ export function startPump(guest: GuestContainers, key: ProcessKey, streams: Open
   };
 
   const connection = async (): Promise<void> => {
-    const stream = guest.stdio();
+    const stream = await guest.stdio();
     // Said to whoever reads it.
     stream.on("error", () => undefined);
     const cancel = (): void => stream.cancel();
     ended.signal.addEventListener("abort", cancel, { once: true });
+    if (ended.signal.aborted) cancel();
     try {
       stream.write({ ...key, stdin: Buffer.alloc(0) });
       if (stdinEnded) stream.end();

@@ -13,10 +13,12 @@ export async function watchOutOfMemory(
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    const stream = guest.events();
-    const cancel = (): void => stream.cancel();
-    signal.addEventListener("abort", cancel, { once: true });
+    let cancel = (): void => undefined;
     try {
+      const stream = await guest.events();
+      cancel = () => stream.cancel();
+      signal.addEventListener("abort", cancel, { once: true });
+      if (signal.aborted) cancel();
       let left = EVENTS_PER_SECOND;
       for await (const { oomKill } of stream as AsyncIterable<Event>) {
         if (oomKill !== undefined) onOutOfMemory(oomKill.containerId);

@@ -155,7 +155,7 @@ test.serial(
   "events tell every exit once, and a kill for lack of memory before the exit it causes",
   async (t) => {
     const seen: Event[] = [];
-    const events = guest().events();
+    const events = await guest().events();
     const subscribed = new Promise<void>((resolve) => {
       events.on("data", (event: Event) => {
         seen.push(event);

@@ -93,8 +93,8 @@ export interface Running {
   exit(): Promise<WaitProcessResponse>;
 }
 
-export function attach(guest: GuestContainers, key: ProcessKey): Running {
-  const stream = guest.stdio();
+export async function attach(guest: GuestContainers, key: ProcessKey): Promise<Running> {
+  const stream = await guest.stdio();
   const chunks = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
   const marks: string[] = [];
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -167,7 +167,7 @@ export async function run(
   const id = freshId();
   t.teardown(() => guest.removeContainer({ containerId: id }, soon()));
   const created = await guest.createContainer(createRequest(id, spec, changes), soon());
-  const running = attach(guest, { containerId: id, execId: "" });
+  const running = await attach(guest, { containerId: id, execId: "" });
   if (created.failure === undefined) await guest.startContainer({ containerId: id }, soon());
   return { ...running, id, created };
 }
@@ -183,5 +183,5 @@ export async function exec(
   const whole = { user: { uid: 0, gid: 0 }, env: ["PATH=/usr/bin:/usr/sbin"], cwd: "/", ...process };
   const request = { containerId, execId, process: Buffer.from(JSON.stringify(whole)), stdio };
   const response = await guest.execProcess(request, soon());
-  return { response, running: attach(guest, { containerId, execId }) };
+  return { response, running: await attach(guest, { containerId, execId }) };
 }

@@ -55,7 +55,7 @@ test.serial("nobody who reads slowly makes the agent grow: the process waits", a
   t.true(during - before < 8 * 1024, `${before} KiB before, ${during} KiB while nobody reads 16 MiB`);
   running.stream.cancel();
   await t.throwsAsync(running.ended, { message: /CANCELLED/ });
-  const again = attach(guest(), running.key);
+  const again = await attach(guest(), running.key);
   await again.ended;
   t.is(again.output.stderr.toString(), "written\n", "another stream goes on");
   t.is((await running.exit()).exitStatus, 0);
@@ -103,12 +103,12 @@ test.serial("what the process wrote is told apart from what its children may sti
 test.serial("a second stream for the same process takes over from the first one", async (t) => {
   const { id } = await run(t, guest(), SLEEP);
   const { running } = await exec(guest(), id, { args: ["sh", "-c", "read a; echo got $a"] }, INTERACTIVE);
-  const second = attach(guest(), running.key);
+  const second = await attach(guest(), running.key);
   await t.throwsAsync(running.ended, { message: /ABORTED.*another stream/ });
   second.stream.write({ containerId: "", execId: "", stdin: Buffer.from("hello\n") });
   await second.ended;
   t.is(second.output.stdout.toString(), "got hello\n");
-  const nobody = attach(guest(), { containerId: id, execId: "none" });
+  const nobody = await attach(guest(), { containerId: id, execId: "none" });
   await t.throwsAsync(nobody.ended, { message: /there is none/ });
 });
 
@@ -162,7 +162,7 @@ test.serial("a container's own terminal", async (t) => {
 });
 
 async function forward(containers: GuestContainers, port: number, bytes: Buffer): Promise<Buffer> {
-  const stream = containers.portForward();
+  const stream = await containers.portForward();
   const chunks: Buffer[] = [];
   stream.on("data", ({ data }: { data: Buffer }) => chunks.push(data));
   stream.write({ port, address: "", data: Buffer.alloc(0) });

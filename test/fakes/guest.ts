@@ -8,7 +8,7 @@ import type { Ledger } from "../../sys/ledger.ts";
 /** A guest that says yes to everything, with nothing behind it; `answers` replace what a test is about. */
 export function yesGuest(answers: Partial<GuestContainers> = {}): PodGuest {
   const empty = async (): Promise<Record<string, never>> => ({});
-  const silent = (): never => Object.assign(new EventEmitter(), silentStream) as never;
+  const silent = async (): Promise<never> => Object.assign(new EventEmitter(), silentStream) as never;
   return {
     containers: {
       configurePod: empty,

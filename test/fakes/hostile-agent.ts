@@ -14,12 +14,9 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import type { ExecutionContext } from "ava";
-import { AgentService } from "../../proto/gen/tapir/agent/v1/agent.ts";
-import {
-  ContainersService,
-  type StdioRequest,
-  type StdioResponse,
-} from "../../proto/gen/tapir/agent/v1/container.ts";
+import { AgentService } from "../../proto/gen/tapir/agent/v1/agent_service.ts";
+import type { StdioRequest, StdioResponse } from "../../proto/gen/tapir/agent/v1/container.ts";
+import { ContainersService } from "../../proto/gen/tapir/agent/v1/container_service.ts";
 import { type Agent, connectAgent } from "../../shim/agent-client.ts";
 
 export type Answer = (error: Partial<ServiceError> | null, response?: object) => void;

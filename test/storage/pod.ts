@@ -111,7 +111,7 @@ export async function bootStoragePod(mark: string): Promise<StoragePod> {
       throw error;
     }
     const finish: TestContainer["finish"] = async () => {
-      const running = attach(containers, { containerId: id, execId: "" });
+      const running = await attach(containers, { containerId: id, execId: "" });
       await containers.startContainer({ containerId: id }, soon());
       const { exitStatus } = await running.exit();
       await running.ended;

@@ -8,6 +8,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import * as api from "../../../proto/gen/tapir/agent/v1/container.ts";
+import { ContainersService } from "../../../proto/gen/tapir/agent/v1/container_service.ts";
 import { type FakeProcess, type OciProcess, startFake } from "./process.ts";
 
 interface FakeContainer {
@@ -177,7 +178,7 @@ export async function serveFakeAgent(socket: string): Promise<() => void> {
     portForward: () => undefined,
   };
   const server = new Server();
-  server.addService(api.ContainersService, service);
+  server.addService(ContainersService, service);
   await new Promise<void>((resolve, reject) =>
     server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) =>
       error === null ? resolve() : reject(error),
