@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import test from "ava";
 import { TapirError } from "../error.ts";
 import { formatIp, formatMac, parseCidr, parseIp, parseMac } from "./address-text.ts";
@@ -28,6 +29,48 @@ test("what is no address is refused by name", (t) => {
     t.true(error.message.includes(`"${text}"`));
   }
   t.throws(() => formatIp(Buffer.alloc(5)), { message: /neither IPv4 nor IPv6/ });
+});
+
+test("what is an address is what Node says", (t) => {
+  const parts = [
+    "",
+    "::",
+    ":",
+    ".",
+    "0",
+    "1",
+    "01",
+    "255",
+    "256",
+    "-1",
+    "1e1",
+    "ffff",
+    "10000",
+    "1.2.3.4",
+    "g",
+    " ",
+  ];
+  // A small generator of its own, for the same texts each time.
+  let seed = 1;
+  const pick = (): string => {
+    seed = (seed * 48_271) % 2_147_483_647;
+    return parts[seed % parts.length] ?? "";
+  };
+  const few = [...parts, ...parts.flatMap((one) => parts.map((other) => one + other))];
+  const many = Array.from({ length: 20_000 }, (_, at) =>
+    Array.from({ length: 2 + (at % 15) }, pick).join(""),
+  );
+  const groups = many.map((text) =>
+    text.replaceAll(/[ge -]/g, "").replaceAll(/([0-9a-f])(?=[0-9a-f])/g, "$1:"),
+  );
+  const accepted = { 0: 0, 4: 0, 6: 0 };
+  for (const text of [...few, ...many, ...groups]) {
+    const version = isIP(text) as 0 | 4 | 6;
+    accepted[version]++;
+    if (version === 0) t.throws(() => parseIp(text), undefined, text);
+    else t.is(parseIp(text).length, version === 4 ? 4 : 16, text);
+  }
+  t.true(accepted[4] > 5 && accepted[6] > 300, JSON.stringify(accepted));
 });
 
 test("CIDR: prefix checked, none means a host", (t) => {
