@@ -24,6 +24,8 @@ const PAGE_BYTES = 4096;
 /** st_blocks counts these, whatever the file system. */
 const BLOCK_BYTES = 512;
 const READ_BYTES = 1 << 20;
+/** What takes less time to copy than to hand to another thread. Most extents of a guest's memory are this small. */
+const AT_ONCE_BYTES = 64 << 10;
 
 /** A file of `bytes` without a name: it lives as long as somebody has it open or mapped. Closed on exec, owned by the caller. */
 export function createMemoryFile(name: string, bytes: number): number {
@@ -72,7 +74,12 @@ export async function copyData(from: number, to: number): Promise<void> {
   try {
     for (const extent of dataExtents(from)) {
       for (let { start } = extent; start < extent.end; ) {
-        const written = await writeAt(to, base + BigInt(start), extent.end - start, start);
+        const bytes = extent.end - start;
+        const address = base + BigInt(start);
+        const written =
+          bytes <= AT_ONCE_BYTES
+            ? Number(libc.pwrite(to, address, bytes, start))
+            : await writeAt(to, address, bytes, start);
         if (written <= 0) throw copyFailed(object);
         start += written;
       }
