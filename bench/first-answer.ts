@@ -4,8 +4,11 @@ import { createInterface } from "node:readline";
 import type { Deadline } from "../sys/deadline.ts";
 import { inNetns } from "../sys/netns.ts";
 
-/** Often enough to tell milliseconds, seldom enough not to be the load that is measured. */
-const USUAL_INTERVAL_MS = 5;
+/**
+ * Often enough to tell milliseconds, seldom enough not to be the load that is measured: with less than 10, ping does not sleep
+ * between its questions once somebody answers, and somebody does, the netns's own kernel, long before the guest.
+ */
+const USUAL_INTERVAL_MS = 10;
 
 export interface AnswerOptions {
   /** Answers with another TTL are somebody else's. */
