@@ -1,5 +1,6 @@
 import type { Server, Socket } from "node:net";
 import { TaskDefinition } from "../proto/gen/containerd/task/task.ts";
+import { collectWhenQuiet } from "./collect.ts";
 import { writeDeleted } from "./deleted.ts";
 import { version } from "./info.ts";
 import { openLog } from "./log.ts";
@@ -27,6 +28,8 @@ export interface Serving extends Pick<StartParameters, "id" | "namespace" | "deb
  * restarted while the sandbox was made, is connected, and knows of none that it could shut down.
  */
 const IDLE_EXIT_MS = 30_000;
+/** Longer than a pod's creation leaves containerd silent, shorter than kubelet's looks at its figures are apart. */
+const QUIET_MS = 5_000;
 /** containerd waits 3 s for the end of a shim that it told to shut down. */
 const FLUSH_MS = 2_000;
 
@@ -86,6 +89,7 @@ export function serve(serving: Serving): (connection: Socket) => void {
     statusOf: statusOfError,
     onIdle: () => idle.refresh(),
   });
+  const quiet = collectWhenQuiet(QUIET_MS);
   const idle = setTimeout(() => {
     if (!tasks.occupied) void end("nobody needs it");
   }, IDLE_EXIT_MS);
@@ -107,7 +111,10 @@ export function serve(serving: Serving): (connection: Socket) => void {
   process.on("SIGHUP", () => undefined);
   log.info("shim serves", { socket, version, node: process.versions.node });
   return (connection) => {
-    connection.on("data", () => idle.refresh());
+    connection.on("data", () => {
+      idle.refresh();
+      quiet();
+    });
     server.accept(connection);
   };
 }

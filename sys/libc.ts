@@ -78,6 +78,7 @@ export const libc = {
     "long syscall(long number, int directory, const char *path, unsigned int mode, unsigned int device)",
   ),
   sync: lib.func("void sync()"),
+  malloc_trim: lib.func("int malloc_trim(size_t keep)"),
   mmap: lib.func("void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset)"),
   munmap: lib.func("int munmap(void *address, size_t length)"),
   memfd_create: lib.func("int memfd_create(const char *name, unsigned int flags)"),

@@ -2,7 +2,7 @@ import { wrapError } from "../../sys/error.ts";
 import type { OpenPod, Pod } from "./pod.ts";
 
 /**
- * Opens pods with code that is still being loaded: the shim answers containerd at once, and QEMU, netlink and gRPC come
+ * Opens pods with code that is still being loaded: the shim answers containerd at once, and the C library and netlink come
  * in while containerd connects.
  */
 export function lazyPod(loading: Promise<OpenPod>): OpenPod {
