@@ -12,8 +12,8 @@ import { writeResult } from "./results.ts";
  */
 const COUNTS = [1, 4, 8];
 const STEP_MS = 120_000;
-/** Until what a start leaves behind has been collected. */
-const SETTLE_MS = 3_000;
+/** Until what a start leaves behind has been collected: after five quiet seconds (shim/collect.ts). */
+const SETTLE_MS = 8_000;
 
 const WAYS = {
   copy: { runtime: "tapir", factory: [FACTORY.warm, FACTORY.copy] },
