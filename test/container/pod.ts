@@ -10,7 +10,7 @@ import type { GuestContainers, ProcessKey, StdioStream } from "../../shim/contai
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 
 /** Containers in a booted guest whose rootfs is the guest's own image, with a layer of memory over it. */
-export const soon = (): Deadline => deadlineIn(60_000, "test");
+export const soon = (): Deadline => deadlineIn(240_000, "test");
 
 const ALL: StdioSetup = { stdin: false, stdout: true, stderr: true };
 export const INTERACTIVE: StdioSetup = { stdin: true, stdout: true, stderr: true };
