@@ -6,7 +6,7 @@ import { readProc } from "../../sys/identity.ts";
 import { listProcesses } from "../../sys/inventory/processes.ts";
 import { nodeInventory } from "../harness/fixture.ts";
 import { settledDifference } from "../harness/settle.ts";
-import type { Blow, Fault } from "./faults.ts";
+import { type Blow, FAULTS, type Fault } from "./faults.ts";
 import type { Operation, Subject } from "./operations.ts";
 import type { Site } from "./site.ts";
 
@@ -27,6 +27,8 @@ export interface CellResult {
   readonly succeeded: boolean;
   /** Whether the operation came to the step. */
   readonly reached: boolean;
+  /** False when there was nothing that the fault could strike: then the cell says nothing. */
+  readonly struck: boolean;
   /** What is wrong: an operation that did not return, a view of containerd that is not right, a clean-up that failed. */
   readonly problems: readonly string[];
   /** What is left when the pod is gone. */
@@ -45,8 +47,12 @@ const REAP_MS = 5_000;
 const LOOK_AGAIN_MS = 100;
 const LAST_STEPS_MS = 500;
 
-/** Undefined when there was nothing that the fault could strike. */
-export async function runCell(site: Site, { operation, step, fault }: Cell): Promise<CellResult | undefined> {
+/** `idle` is called when from now on the cell only waits. */
+export async function runCell(
+  site: Site,
+  { operation, step, fault }: Cell,
+  idle: () => void,
+): Promise<CellResult> {
   site.renewTemplate();
   const subject = await operation.prepare(site, deadlineIn(PREPARE_MS, `prepare ${operation.name}`));
   let blow: Blow | undefined;
@@ -58,6 +64,7 @@ export async function runCell(site: Site, { operation, step, fault }: Cell): Pro
     const strike = Promise.resolve(fault.strike(site, encounter, subject));
     striking = strike.catch(() => undefined);
     blow = await strike;
+    if (fault.slow === true && blow === "go") idle();
     return blow === "nothing" ? "go" : blow;
   });
   const problems: string[] = [];
@@ -90,17 +97,20 @@ export async function runCell(site: Site, { operation, step, fault }: Cell): Pro
   if (fault.fatal && blow === "go" && failure === undefined) await attempt(() => seenDead(site, subject));
   await attempt(() => untilRight(async () => zombieOf(site), deadlineIn(REAP_MS, "reap")));
   await attempt(() => site.node.removePods(deadlineIn(CLEAN_MS, "remove the pods")));
+  idle();
   const settle = deadlineIn(SETTLE_MS, "settle");
   const leaks = await settledDifference(site.empty, () => nodeInventory(site.node, settle), settle);
-  if (blow !== "go" && blow !== "error" && problems.length + leaks.length === 0) return undefined;
   const succeeded = failure === undefined;
+  const reached = blow !== undefined;
+  const struck = blow === "go" || blow === "error";
   return {
     operation: operation.name,
     step,
     fault: fault.name,
     ms,
     succeeded,
-    reached: blow !== undefined,
+    reached,
+    struck,
     problems,
     leaks,
   };
@@ -148,17 +158,40 @@ async function untilRight(wrong: () => Promise<string | undefined>, deadline: De
   }
 }
 
+/** A step of an operation, and what cannot strike there. */
+export interface Step {
+  readonly name: string;
+  /** Names of faults. */
+  readonly absent: readonly string[];
+}
+
 /** The steps that an operation comes to, each once, in their order. */
-export async function stepsOf(site: Site, operation: Operation): Promise<string[]> {
+export async function stepsOf(site: Site, operation: Operation): Promise<Step[]> {
   const subject = await operation.prepare(site, deadlineIn(PREPARE_MS, `prepare ${operation.name}`));
-  const steps = new Set<string>();
-  site.meeting.attend(({ step }) => {
-    steps.add(step);
+  const steps = new Map<string, Step>();
+  site.meeting.attend(({ step: name }) => {
+    const absent = FAULTS.filter((fault) => fault.present?.(site, subject) === false).map(
+      (fault) => fault.name,
+    );
+    if (!steps.has(name)) steps.set(name, { name, absent });
     return "go";
   });
   await operation.run(site, subject, deadlineIn(operation.limitSeconds * 1000, operation.name));
   await laggards(operation);
   site.meeting.attend(undefined);
   await site.node.removePods(deadlineIn(CLEAN_MS, "remove the pods"));
-  return [...steps];
+  return [...steps.values()];
 }
+
+/** Of a cell that need not be run: at that step there is nothing that the fault could strike. */
+export const nothingToStrike = ({ operation, step, fault }: Cell): CellResult => ({
+  operation: operation.name,
+  step,
+  fault: fault.name,
+  ms: 0,
+  succeeded: true,
+  reached: true,
+  struck: false,
+  problems: [],
+  leaks: [],
+});

@@ -1,7 +1,10 @@
 import type { CellResult } from "./cell.ts";
 
-/** A cell is green when nothing is wrong and nothing is left. */
-export const isGreen = ({ problems, leaks }: CellResult): boolean => problems.length + leaks.length === 0;
+export const isRed = ({ problems, leaks }: CellResult): boolean => problems.length + leaks.length > 0;
+/** A fault has struck, and nothing is wrong and nothing is left. */
+export const isGreen = (cell: CellResult): boolean => cell.struck && !isRed(cell);
+/** Nothing is wrong, but nothing was there to be struck. */
+export const isNotApplicable = (cell: CellResult): boolean => !cell.struck && !isRed(cell);
 
 interface Row {
   readonly title: string;
@@ -20,19 +23,23 @@ function rowsOf(results: readonly CellResult[]): { faults: string[]; rows: Row[]
 
 const titleOf = ({ operation, step }: CellResult): string => `${operation} · ${step}`;
 
-/** Steps downwards, faults to the right: "■" green, "×" not, "·" not run; below, what was wrong. */
+/** Steps downwards, faults to the right: "■" green, "×" not, "-" nothing to strike, " " not run; below, what was wrong. */
 export function drawText(results: readonly CellResult[]): string {
   const { faults, rows } = rowsOf(results);
   const width = Math.max(0, ...rows.map(({ title }) => title.length));
   const legend = faults.map((fault, index) => `${letter(index)} = ${fault}`).join("   ");
   const head = `${" ".repeat(width)}  ${faults.map((_, index) => letter(index)).join(" ")}`;
   const lines = rows.map(({ title, cells }) => `${title.padEnd(width)}  ${cells.map(mark).join(" ")}`);
-  const wrong = results.filter((cell) => !isGreen(cell)).flatMap(describe);
+  const wrong = results.filter(isRed).flatMap(describe);
   return [legend, "", head, ...lines, ...(wrong.length === 0 ? [] : ["", ...wrong]), ""].join("\n");
 }
 
 const letter = (index: number): string => String.fromCharCode("A".charCodeAt(0) + index);
-const mark = (cell: CellResult | undefined): string => (cell === undefined ? "·" : isGreen(cell) ? "■" : "×");
+
+function mark(cell: CellResult | undefined): string {
+  if (cell === undefined) return " ";
+  return isRed(cell) ? "×" : isGreen(cell) ? "■" : "-";
+}
 
 function describe(cell: CellResult): string[] {
   const title = `${titleOf(cell)}: ${cell.fault} (${cell.ms} ms)`;
@@ -57,7 +64,7 @@ export function drawSvg(results: readonly CellResult[]): string {
   const body = rows.flatMap(({ title, cells }, row) => {
     const y = TOP + row * CELL;
     const boxes = cells.map((cell, column) =>
-      cell === undefined ? "" : box(LEFT + column * CELL, y, isGreen(cell) ? "#2e7d32" : "#c62828"),
+      cell === undefined ? "" : box(LEFT + column * CELL, y, colour(cell)),
     );
     return [`<text x="${LEFT - 8}" y="${y + CELL - 5}" text-anchor="end">${title}</text>`, ...boxes];
   });
@@ -71,5 +78,7 @@ export function drawSvg(results: readonly CellResult[]): string {
   ].join("\n");
 }
 
-const box = (x: number, y: number, colour: string): string =>
-  `<rect x="${x + 1}" y="${y + 1}" width="${CELL - 2}" height="${CELL - 2}" fill="${colour}"/>`;
+const colour = (cell: CellResult): string =>
+  isRed(cell) ? "#c62828" : isGreen(cell) ? "#2e7d32" : "#e0e0e0";
+const box = (x: number, y: number, fill: string): string =>
+  `<rect x="${x + 1}" y="${y + 1}" width="${CELL - 2}" height="${CELL - 2}" fill="${fill}"/>`;

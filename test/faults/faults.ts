@@ -7,7 +7,7 @@ import { listProcesses } from "../../sys/inventory/processes.ts";
 import { unmount } from "../../sys/mount.ts";
 import { run } from "../harness/run.ts";
 import type { Answer, Encounter } from "./meeting.ts";
-import { closeMonitors, panicGuests } from "./monitor.ts";
+import { closeMonitors, isMonitored, panicGuests, pauseGuests, resumeGuests } from "./monitor.ts";
 import type { Subject } from "./operations.ts";
 import type { Site } from "./site.ts";
 
@@ -24,6 +24,8 @@ export interface Fault {
   readonly slow?: boolean;
   /** Whether it strikes what only a pod with a running guest and containers has. */
   readonly running?: boolean;
+  /** Whether there is something to strike; to look changes nothing. */
+  present?(site: Site, subject: Subject): boolean;
   /** Does it; what the step is told then, or that there was nothing to strike. */
   strike(site: Site, encounter: Encounter, subject: Subject): Promise<Blow> | Blow;
   /** Takes back what would keep the node from being cleaned. */
@@ -34,6 +36,7 @@ const RESTART_MS = 30_000;
 const soon = (job: string): Deadline => deadlineIn(RESTART_MS, job);
 const FILLER = "filler";
 const QEMU = /^\S*qemu-system/;
+const VIRTIOFSD = /^\S*virtiofsd/;
 const STALL_MS = 60_000;
 /** Of one that happens; a guest that does not run yet is waited for as long. */
 const PANIC_MS = 5_000;
@@ -49,32 +52,64 @@ export const FAULTS: readonly Fault[] = [
       return "go";
     },
   },
-  { name: "QEMU killed", fatal: true, running: true, strike: (site) => signal(site, QEMU, "SIGKILL") },
+  {
+    name: "QEMU killed",
+    fatal: true,
+    running: true,
+    present: runs(QEMU),
+    strike: (site) => signal(site, QEMU, "SIGKILL"),
+  },
   {
     // The agent is process 1 of the guest: its end is the kernel's.
     name: "guest panics",
     fatal: true,
     running: true,
+    present: isMonitored,
     strike: async (site) => ((await panicGuests(site, deadlineIn(PANIC_MS, "panic"))) ? "go" : "nothing"),
   },
   {
     name: "QMP closed",
     fatal: false,
     running: true,
+    present: isMonitored,
     strike: (site) => (closeMonitors(site) ? "go" : "nothing"),
   },
   {
     name: "VM stalls for 60 s",
     fatal: false,
     slow: true,
+    present: runs(QEMU),
     strike(site) {
       const blow = signal(site, QEMU, "SIGSTOP");
       const goOn = async (): Promise<void> => {
         await setTimeout(STALL_MS);
         signal(site, QEMU, "SIGCONT");
       };
-      if (blow === "go") stalls.set(site, goOn());
+      if (blow === "go")
+        stalls.set(
+          site,
+          goOn().catch(() => undefined),
+        );
       return blow;
+    },
+    heal: async (site) => stalls.get(site),
+  },
+  {
+    name: "agent stalls for 60 s",
+    fatal: false,
+    slow: true,
+    present: isMonitored,
+    async strike(site) {
+      if (!(await pauseGuests(site, soon("pause")))) return "nothing";
+      const goOn = async (): Promise<void> => {
+        await setTimeout(STALL_MS);
+        await resumeGuests(site, soon("resume"));
+      };
+      stalls.set(
+        site,
+        goOn().catch(() => undefined),
+      );
+      return "go";
     },
     heal: async (site) => stalls.get(site),
   },
@@ -82,13 +117,15 @@ export const FAULTS: readonly Fault[] = [
     name: "QEMU stopped",
     fatal: false,
     slow: true,
+    present: runs(QEMU),
     strike: (site) => signal(site, QEMU, "SIGSTOP"),
   },
   {
     name: "virtiofsd killed",
     fatal: false,
     running: true,
-    strike: (site) => signal(site, /^\S*virtiofsd/, "SIGKILL"),
+    present: runs(VIRTIOFSD),
+    strike: (site) => signal(site, VIRTIOFSD, "SIGKILL"),
   },
   {
     name: "containerd killed",
@@ -106,8 +143,9 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "netns removed",
     fatal: false,
-    strike(site, _, { netns = podNetns(site) }) {
-      const path = existsSync(netns ?? "") ? netns : undefined;
+    present: (site, subject) => netnsOf(site, subject) !== undefined,
+    strike(site, _, subject) {
+      const path = netnsOf(site, subject);
       if (path === undefined) return "nothing";
       unmount(path);
       rmSync(path, { force: true });
@@ -126,6 +164,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "no processes",
     fatal: false,
+    present: (site) => pidLimits(site).length > 0,
     strike(site) {
       const files = pidLimits(site);
       for (const file of files) writeFileSync(file, "1");
@@ -161,18 +200,24 @@ function kill(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-function signal({ node }: Site, program: RegExp, name: NodeJS.Signals): Blow {
-  let blow: Blow = "nothing";
-  for (const [key, commandLine] of Object.entries(listProcesses(node.mark).things)) {
-    if (!program.test(commandLine)) continue;
-    kill(Number(key.split("@")[0]), name);
-    blow = "go";
-  }
-  return blow;
+const processesOf = ({ node }: Site, program: RegExp): number[] =>
+  Object.entries(listProcesses(node.mark).things)
+    .filter(([, commandLine]) => program.test(commandLine))
+    .map(([key]) => Number(key.split("@")[0]));
+
+function runs(program: RegExp): (site: Site) => boolean {
+  return (site) => processesOf(site, program).length > 0;
 }
 
-/** Of the pod that is being started: containerd has not said yet where it is. */
-function podNetns({ node }: Site): string | undefined {
+function signal(site: Site, program: RegExp, name: NodeJS.Signals): Blow {
+  const pids = processesOf(site, program);
+  for (const pid of pids) kill(pid, name);
+  return pids.length === 0 ? "nothing" : "go";
+}
+
+/** Of a pod that is being started containerd has not said yet where it is. */
+function netnsOf({ node }: Site, { netns }: Subject): string | undefined {
+  if (netns !== undefined) return existsSync(netns) ? netns : undefined;
   const namespaces = readMounts().filter(({ type, target }) => type === "nsfs" && target.includes(node.mark));
   return namespaces.map(({ target }) => target).find((target) => target !== node.netns);
 }

@@ -1,69 +1,76 @@
-import { copyFileSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
-import { PROJECT } from "../harness/project.ts";
-import { type Cell, type CellResult, runCell, stepsOf } from "./cell.ts";
+import { type Cell, type CellResult, nothingToStrike, type Step, stepsOf } from "./cell.ts";
 import type { Choice } from "./choice.ts";
-import { isGreen } from "./draw.ts";
 import type { Fault } from "./faults.ts";
+import { gateFor } from "./gate.ts";
+import { runLane } from "./lanes.ts";
 import type { Operation } from "./operations.ts";
-import { openSite, type Site } from "./site.ts";
+import { keepTemplates, openSite } from "./site.ts";
 
 export interface MatrixRequest {
   readonly operations: readonly Operation[];
   readonly faults: readonly Fault[];
   readonly choose: Choice;
+  /** How many sites there are side by side. */
+  readonly lanes: number;
+  /** How many cells at a time keep the processors busy. */
+  readonly busy: number;
   /** A cell that was run before, or for which there is no time. */
   skip(cell: Cell): boolean;
-  onSteps?(operation: Operation, steps: readonly string[]): void;
+  /** What is known of an operation's steps; they are found out otherwise. */
+  steps?(operation: Operation): readonly Step[] | undefined;
+  onSteps?(operation: Operation, steps: readonly Step[]): void;
   onResult(result: CellResult): void;
 }
 
-/** Runs the cells one after the other at one site, and at a new one after a cell that left something behind. */
+/** Runs the cells: each lane takes the next when it has done with one. */
 export async function runMatrix(request: MatrixRequest): Promise<void> {
-  let site = await openSite();
-  const renew = async (): Promise<Site> => {
-    await site[Symbol.asyncDispose]();
-    site = await openSite();
-    return site;
-  };
+  const { operations, faults, lanes, busy, skip, onSteps, onResult } = request;
+  using kept = keepTemplates();
+  const site = await openSite(kept);
+  const cells: Cell[] = [];
   try {
-    for (const operation of request.operations) {
-      const steps = await stepsOf(site, operation);
-      request.onSteps?.(operation, steps);
-      for (const cell of cellsOf(request, operation, steps)) {
-        if (request.skip(cell)) continue;
-        const result = await tryCell(site, cell, renew);
-        if (result === undefined) continue;
-        request.onResult(result);
-        // What is left would be found again by every cell to come.
-        if (isGreen(result)) continue;
-        copyFileSync(site.node.containerd.log, logOf(result));
-        await renew();
-      }
+    for (const operation of operations) {
+      const steps = request.steps?.(operation) ?? (await stepsOf(site, operation));
+      onSteps?.(operation, steps);
+      const chosen = cellsOf(request, operation, steps);
+      for (const { cell, absent } of chosen) if (absent && !skip(cell)) onResult(nothingToStrike(cell));
+      cells.push(...chosen.filter(({ absent }) => !absent).map(({ cell }) => cell));
     }
-  } finally {
+  } catch (error) {
     await site[Symbol.asyncDispose]();
+    throw error;
+  }
+  // The faults in their order: when there is no time for all of it, those that matter most were run at every step.
+  cells.sort((a, b) => faults.indexOf(a.fault) - faults.indexOf(b.fault));
+  const gate = gateFor(busy);
+  const ended = await Promise.allSettled(
+    Array.from({ length: lanes }, (_, lane) => {
+      const next = (): Cell | undefined => take(cells, lane % 3 === 0, skip);
+      return runLane({ kept, gate, next, onResult }, lane === 0 ? site : undefined);
+    }),
+  );
+  for (const end of ended) if (end.status === "rejected") throw end.reason;
+}
+
+/** Removes the next cell from the list: what waits for minutes is begun early, in lanes of its own (two of three), and overlaps. */
+function take(cells: Cell[], quick: boolean, skip: MatrixRequest["skip"]): Cell | undefined {
+  for (;;) {
+    const own = cells.findIndex(({ fault }) => (fault.slow !== true) === quick);
+    const [cell] = cells.splice(Math.max(own, 0), 1);
+    if (cell === undefined || !skip(cell)) return cell;
   }
 }
 
-/** Where containerd's log of a cell that is not green is kept. */
-function logOf({ operation, step, fault }: CellResult): string {
-  const directory = join(PROJECT, "build/logs");
-  mkdirSync(directory, { recursive: true });
-  return join(directory, `faults-${[operation, step, fault].join("-").replaceAll(/[^\w.-]/g, "_")}.log`);
-}
-
-function cellsOf(request: MatrixRequest, operation: Operation, steps: readonly string[]): Cell[] {
+function cellsOf(request: MatrixRequest, operation: Operation, steps: readonly Step[]) {
   const { faults, choose } = request;
-  const struck = faults.map((fault) => ({ fault, chosen: new Set(choose(operation, fault, steps)) }));
-  return steps.flatMap((step) =>
-    struck.filter(({ chosen }) => chosen.has(step)).map(({ fault }) => ({ operation, step, fault })),
+  const names = steps.map(({ name }) => name);
+  const struck = faults.map((fault) => ({ fault, chosen: new Set(choose(operation, fault, names)) }));
+  return struck.flatMap(({ fault, chosen }) =>
+    steps
+      .filter(({ name }) => chosen.has(name))
+      .map(({ name: step, absent }) => ({
+        cell: { operation, step, fault },
+        absent: absent.includes(fault.name),
+      })),
   );
-}
-
-/** A fault may have cost the template its trust: then the next pod takes other steps, and the cell is tried with a new one. */
-async function tryCell(site: Site, cell: Cell, renew: () => Promise<Site>): Promise<CellResult | undefined> {
-  const result = await runCell(site, cell);
-  if (result === undefined || result.reached || result.leaks.length > 0) return result;
-  return runCell(await renew(), cell);
 }

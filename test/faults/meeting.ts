@@ -27,7 +27,8 @@ export async function openMeeting(path: string): Promise<Meeting> {
     socket.on("error", () => undefined);
     socket.once("data", async (line) => {
       const [pid = "", step = ""] = String(line).trim().split(" ");
-      const answer = await Promise.resolve(host?.({ pid: Number(pid), step }) ?? "go").catch(() => "go");
+      const ask = async (): Promise<Answer> => (await host?.({ pid: Number(pid), step })) ?? "go";
+      const answer = await ask().catch(() => "go");
       socket.end(`${answer}\n`);
     });
   });

@@ -1,9 +1,11 @@
-import { closeSync, readdirSync, readFileSync, readlinkSync, writeSync } from "node:fs";
+import { closeSync, readlinkSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Deadline } from "../../sys/deadline.ts";
+import { readProc } from "../../sys/identity.ts";
 import { listProcesses } from "../../sys/inventory/processes.ts";
+import { readNames } from "../../sys/inventory/read.ts";
 import { libc } from "../../sys/libc.ts";
-import { identify, waitForExit } from "../../sys/process.ts";
+import { identify, type ProcessIdentity, waitForExit } from "../../sys/process.ts";
 import { runOk } from "../harness/run.ts";
 import type { Site } from "./site.ts";
 
@@ -12,6 +14,8 @@ interface Monitored {
   readonly pid: number;
   readonly fd: number;
 }
+
+export const isMonitored = (site: Site): boolean => monitorsOf(site).length > 0;
 
 /** The connection between shim and QEMU is shut down, and both live on. Returns whether there was one. */
 export function closeMonitors(site: Site): boolean {
@@ -25,25 +29,13 @@ export function closeMonitors(site: Site): boolean {
   return monitors.length > 0;
 }
 
-/** The number is nobody's: the shim drops the answer. */
-const NMI = `${JSON.stringify({ execute: "inject-nmi", id: 0x7fff_ffff })}\n`;
-
 /**
- * An interrupt that the guest's kernel takes for the end (`unknown_nmi_panic`), sent as the shim would send it. Returns
- * whether a QEMU ended of it: a guest that does not run yet cannot panic.
+ * An interrupt that the guest's kernel takes for the end (`unknown_nmi_panic`). Returns whether a QEMU ended of it: a guest
+ * that does not run yet cannot panic.
  */
 export async function panicGuests(site: Site, deadline: Deadline): Promise<boolean> {
   let ended = false;
-  for (const { pid, fd } of monitorsOf(site)) {
-    const shim = await peerOf(site, readlinkSync(`/proc/${pid}/fd/${fd}`), deadline);
-    const identity = identify(pid);
-    if (shim === undefined || identity === undefined) continue;
-    const monitor = takeDescriptor(shim.pid, shim.fd);
-    try {
-      writeSync(monitor, NMI);
-    } finally {
-      closeSync(monitor);
-    }
+  for (const identity of await tellMonitors(site, "inject-nmi", deadline)) {
     ended ||= await waitForExit(identity, deadline).then(
       () => true,
       () => false,
@@ -52,10 +44,40 @@ export async function panicGuests(site: Site, deadline: Deadline): Promise<boole
   return ended;
 }
 
+/** QEMU answers, and its guest does nothing: the agent's socket is open, and nobody reads it. Returns whether there is one. */
+export async function pauseGuests(site: Site, deadline: Deadline): Promise<boolean> {
+  return (await tellMonitors(site, "stop", deadline)).length > 0;
+}
+
+export async function resumeGuests(site: Site, deadline: Deadline): Promise<void> {
+  await tellMonitors(site, "cont", deadline);
+}
+
+/** The number is nobody's: the shim drops the answer. */
+const NOBODYS = 0x7fff_ffff;
+
+/** A command as the shim would send it, to each QEMU; returns who was told. */
+async function tellMonitors(site: Site, execute: string, deadline: Deadline): Promise<ProcessIdentity[]> {
+  const told: ProcessIdentity[] = [];
+  for (const { pid, fd } of monitorsOf(site)) {
+    const shim = await peerOf(site, linkOf(pid, String(fd)), deadline);
+    const identity = identify(pid);
+    if (shim === undefined || identity === undefined) continue;
+    const monitor = takeDescriptor(shim.pid, shim.fd);
+    try {
+      writeSync(monitor, `${JSON.stringify({ execute, id: NOBODYS })}\n`);
+    } finally {
+      closeSync(monitor);
+    }
+    told.push(identity);
+  }
+  return told;
+}
+
 function monitorsOf({ node }: Site): Monitored[] {
   return Object.keys(listProcesses(node.mark).things).flatMap((key) => {
     const pid = Number(key.split("@")[0]);
-    const fd = /\bsocket,id=qmp,fd=(\d+)/.exec(readFileSync(`/proc/${pid}/cmdline`, "latin1"))?.[1];
+    const fd = /\bsocket,id=qmp,fd=(\d+)/.exec(readProc(`/proc/${pid}/cmdline`) ?? "")?.[1];
     return fd === undefined ? [] : [{ pid, fd: Number(fd) }];
   });
 }
@@ -67,7 +89,7 @@ async function peerOf({ node }: Site, link: string, deadline: Deadline): Promise
   const peer = new RegExp(`\\s${inode}\\s+\\S+\\s+(\\d+)`).exec(sockets)?.[1];
   for (const key of Object.keys(listProcesses(node.mark).things)) {
     const pid = Number(key.split("@")[0]);
-    const fd = readdirSync(`/proc/${pid}/fd`).find((name) => linkOf(pid, name) === `socket:[${peer}]`);
+    const fd = readNames(`/proc/${pid}/fd`).find((name) => linkOf(pid, name) === `socket:[${peer}]`);
     if (fd !== undefined) return { pid, fd: Number(fd) };
   }
   return undefined;

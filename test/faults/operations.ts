@@ -24,8 +24,8 @@ export interface Operation {
   run(site: Site, subject: Subject, deadline: Deadline): Promise<void>;
 }
 
-/** Longer than any deadline of the product under TCG. */
-const CALL_SECONDS = 90;
+/** Longer than any deadline of the product under TCG: 120 s for a pod's start, and what it takes to undo it. */
+const CALL_SECONDS = 150;
 /** The monitor tries again after at most 5 s. */
 const WAIT_SECONDS = 20;
 const LOOK_AGAIN_MS = 50;

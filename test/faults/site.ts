@@ -24,19 +24,28 @@ export interface Site extends AsyncDisposable {
 const START_MS = 120_000;
 const STATE_BYTES = 16 << 20;
 
-export async function openSite(): Promise<Site> {
+/** Templates for sites: the first makes one, and those that come later take it from there. */
+export interface Kept extends Disposable {
+  readonly path: string;
+}
+
+export function keepTemplates(): Kept {
+  const path = mkdtempSync("/dev/shm/tapir-faults-");
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+export async function openSite({ path: kept }: Kept): Promise<Site> {
   const directory = mkdtempSync(join(tmpdir(), "tapir-faults-"));
   const socket = join(directory, "meet.sock");
   const meeting = await openMeeting(socket);
   // Of its own: faults cost a template its trust.
   const factory = join("/dev/shm", basename(directory));
-  const kept = `${factory}.kept`;
   let node: TestNode | undefined;
   const close = async (): Promise<void> => {
     if (node !== undefined) unmount(node.stateDirectory);
     await node?.[Symbol.asyncDispose]();
     await meeting[Symbol.asyncDispose]();
-    for (const path of [directory, factory, `${factory}.lock`, kept])
+    for (const path of [directory, factory, `${factory}.lock`])
       rmSync(path, { recursive: true, force: true });
   };
   try {
@@ -55,7 +64,8 @@ export async function openSite(): Promise<Site> {
       type: "tmpfs",
       data: `mode=700,size=${STATE_BYTES}`,
     });
-    // The first pod makes what stays: the template.
+    linkTree(kept, factory);
+    // The first pod makes what stays: the template, when there is none.
     const pod = await node.crictl.runp(node.podConfig("first"), "tapir", deadline);
     await node.crictl.rmp(pod, deadline);
     linkTree(factory, kept);

@@ -3,6 +3,8 @@ import type { Deadline } from "../../sys/deadline.ts";
 import { diffInventory, type Inventory } from "../../sys/inventory.ts";
 
 const PAUSE_MS = 100;
+/** An inventory costs some 20 ms of a processor: what takes half a minute is not looked at three hundred times. */
+const LONGEST_PAUSE_MS = 800;
 
 /**
  * The difference between `before` and what `take` finds, once there is none or the deadline is near. containerd, and
@@ -13,9 +15,9 @@ export async function settledDifference(
   take: () => Promise<Inventory>,
   deadline: Deadline,
 ): Promise<string[]> {
-  for (;;) {
+  for (let pause = PAUSE_MS; ; pause = Math.min(pause * 1.2, LONGEST_PAUSE_MS)) {
     const difference = diffInventory(before, await take());
-    if (difference.length === 0 || deadline.remainingMs() < 2 * PAUSE_MS) return difference;
-    await setTimeout(PAUSE_MS);
+    if (difference.length === 0 || deadline.remainingMs() < 2 * pause) return difference;
+    await setTimeout(pause);
   }
 }
