@@ -46,7 +46,8 @@ function withDeadline<Request, Response>(
     call.on("cancelled", () => cancelled.abort(cancellation(name)));
     // Read now: the method may set the clock that this is measured with.
     const leftMs = Number(call.getDeadline()) - Date.now();
-    const waitMs = Number.isFinite(leftMs) ? Math.min(leftMs, LONGEST_MS) : usualMs;
+    // Past already, and not cancelled: the clock was set between the call's arrival and now. gRPC's own timer cancels in time.
+    const waitMs = Number.isFinite(leftMs) && leftMs > 0 ? Math.min(leftMs, LONGEST_MS) : usualMs;
     const deadline = deadlineIn(waitMs, name, cancelled.signal);
     const running = run(method, call.request, { deadline, arrived });
     // A template is saved with what still waits: nothing of one pod's start may be left for another's.
