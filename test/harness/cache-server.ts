@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Deadline } from "../../sys/deadline.ts";
 import { identify, waitForExit } from "../../sys/process.ts";
-import type { TestNode } from "./node.ts";
+import { cacheCgroup, type TestNode } from "./node.ts";
 import { BUILT, built } from "./project.ts";
 
 /** `tapir factory serve` of a private node. */
@@ -38,6 +38,8 @@ export function startCacheServer(node: TestNode, env: Readonly<Record<string, st
     },
   });
   const identity = identify(child.pid ?? 0);
+  // As a unit of systemd would: its VMs stay there until pods take them, also when it is gone.
+  writeFileSync(join(cacheCgroup(node.mark), "cgroup.procs"), String(child.pid));
   let said = "";
   let changed = Promise.withResolvers<void>();
   child.stderr?.on("data", (chunk: Buffer) => {

@@ -111,6 +111,17 @@ function theNode(parts: Parts): TestNode {
   };
 }
 
+const cgroupRoots = (): string[] => [
+  ...new Set(
+    readMounts()
+      .filter(({ type }) => type === "cgroup" || type === "cgroup2")
+      .map(({ target }) => target),
+  ),
+];
+
+/** Where a node's cache server belongs: nothing else of a VM that nobody has taken tells whose it is. */
+export const cacheCgroup = (mark: string): string => join(cgroupRoots().at(-1) ?? "", mark, "cache");
+
 async function importImage(directory: string, socket: string, deadline: Deadline): Promise<void> {
   const archive = join(directory, "pause.tar");
   writeFileSync(archive, pauseImageArchive(findBusybox()));
@@ -127,6 +138,6 @@ async function prepareForPods(mark: string, netns: string, deadline: Deadline): 
   const bridge = ["link", "add", "tapir0", "address", "02:00:0a:58:00:01", "type", "bridge"];
   await runOk({ command: "ip", args: bridge, netns, deadline });
   await runOk({ command: "ip", args: ["link", "set", "tapir0", "up"], netns, deadline });
-  const hierarchies = readMounts().filter(({ type }) => type === "cgroup" || type === "cgroup2");
-  for (const target of new Set(hierarchies.map((mount) => mount.target))) mkdirSync(join(target, mark));
+  for (const target of cgroupRoots()) mkdirSync(join(target, mark));
+  mkdirSync(cacheCgroup(mark));
 }
