@@ -116,6 +116,11 @@ export function openLedger(directory: string, onHelpless?: (error: unknown) => v
     lines = held.size;
   };
 
+  const helpless = (error: unknown): never => {
+    if (isOutOfDescriptors(error)) onHelpless?.(error);
+    throw error;
+  };
+
   const ledger: Ledger = {
     directory,
     async acquire(step, entry, act) {
@@ -125,10 +130,7 @@ export function openLedger(directory: string, onHelpless?: (error: unknown) => v
       let current = entry;
       let gently: ((deadline: Deadline) => Promise<void>) | undefined;
       const giveBack = async (): Promise<void> => {
-        await releaseStep(step, current, gently).catch((error: unknown) => {
-          if (isOutOfDescriptors(error)) onHelpless?.(error);
-          throw error;
-        });
+        await releaseStep(step, current, gently).catch(helpless);
         held.delete(id);
         write({ id, done: true });
         shorten();
@@ -179,7 +181,11 @@ export function openLedger(directory: string, onHelpless?: (error: unknown) => v
       // The ledger must outlive what could not be undone.
       if (failures.length > 0) throw new AggregateError(failures, `could not undo ${failures.length} steps`);
       close();
-      removeTree(directory);
+      try {
+        removeTree(directory);
+      } catch (error) {
+        helpless(error);
+      }
     },
     async [Symbol.asyncDispose]() {
       await ledger.unwind();

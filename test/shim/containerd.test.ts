@@ -213,6 +213,21 @@ test.serial("a shim that hangs while containerd restarts is ended, with its pod"
   await crictl.rmp(id, deadline());
 });
 
+test.serial(
+  "a shim that is out of descriptors ends, and its `delete` undoes what it could not",
+  async (t) => {
+    const { crictl, run } = node();
+    const id = await runp("helpless");
+    const shim = shimIdentityFile.read(bundleOf(id));
+    await run("prlimit", ["--pid", String(shim?.pid), "--nofile=16:16"], deadline());
+    await crictl.stopp(id, deadline()).catch((error: unknown) => t.log(String(error)));
+    while (shim === undefined || isAlive(shim)) await pause(20);
+    while (sandboxes().length > 0) await pause(20);
+    await crictl.rmp(id, deadline());
+    t.false(existsSync(bundleOf(id)));
+  },
+);
+
 test.serial("eight pods at once", async (t) => {
   const { crictl } = node();
   mkdirSync(state, { recursive: true });

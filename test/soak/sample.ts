@@ -39,7 +39,7 @@ export function takeSample({ mark, containerd }: TestNode): Sample {
   };
 }
 
-const numberIn = (text: string, pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0);
+export const numberIn = (text: string, pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0);
 
 function usedKib(path: string): number {
   const { blocks, bfree, bsize } = statfsSync(path);

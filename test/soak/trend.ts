@@ -1,19 +1,25 @@
+import type { ElderSample } from "./elder.ts";
 import type { Sample } from "./sample.ts";
 import { slopeOf } from "./slope.ts";
 
-/** How one figure changed from life to life. */
+export type Figures = Sample & ElderSample;
+
+/** How one figure changed from round to round. */
 export interface Trend {
-  readonly what: keyof Sample;
+  readonly what: keyof Figures;
   readonly first: number;
   readonly last: number;
-  /** Per life, over the second half: caches fill in the first one. */
+  /** Per round, over the second half: caches fill in the first one. */
   readonly slope: number;
   readonly limit: number;
+  /** Heaps grow until somebody collects: memory is judged by many rounds only. */
+  readonly judged: boolean;
+  /** True also when it cannot be judged. */
   readonly flat: boolean;
 }
 
-/** Per life; what is counted in ones must not grow at all, memory of programs not of ours less than a thousand lives notice. */
-const LIMITS: Record<keyof Sample, number> = {
+/** Per round; what is counted in ones must not grow at all, memory of programs not of ours less than a thousand lives notice. */
+const LIMITS: Record<keyof Figures, number> = {
   processes: 0.02,
   "threads of containerd": 0.1,
   "descriptors of containerd": 0.1,
@@ -23,23 +29,36 @@ const LIMITS: Record<keyof Sample, number> = {
   "network namespaces": 0.02,
   "tmpfs of templates, KiB": 64,
   "kernel memory that cannot be reclaimed, KiB": 200,
+  "RSS of the shim, KiB": 16,
+  "descriptors of the shim": 0.02,
+  "threads of the shim": 0.02,
+  "descriptors of QEMU": 0.02,
+  "RSS of virtiofsd, KiB": 4,
+  "descriptors of virtiofsd": 0.02,
+  "state directory, KiB": 0.5,
+  "guest: memory in use, KiB": 8,
+  "guest: slab that cannot be reclaimed, KiB": 4,
+  "guest: memory cgroups": 0.02,
 };
 
-export function judge(samples: readonly Sample[]): Trend[] {
+const MEMORY_ROUNDS = 200;
+
+export function judge(samples: readonly Figures[]): Trend[] {
   const half = samples.slice(Math.floor(samples.length / 2));
-  return (Object.keys(LIMITS) as (keyof Sample)[]).map((what) => {
+  return (Object.keys(LIMITS) as (keyof Figures)[]).map((what) => {
     const slope = slopeOf(half.map((sample) => sample[what]));
     const limit = LIMITS[what];
     const [first, last] = [samples[0]?.[what] ?? 0, samples.at(-1)?.[what] ?? 0];
-    return { what, first, last, slope, limit, flat: slope <= limit };
+    const judged = !what.endsWith("KiB") || samples.length >= MEMORY_ROUNDS;
+    return { what, first, last, slope, limit, judged, flat: !judged || slope <= limit };
   });
 }
 
-export function renderTrends(trends: readonly Trend[], lives: number): string {
+export function renderTrends(trends: readonly Trend[], rounds: number): string {
   const rows = trends.map(
-    ({ what, first, last, slope, limit, flat }) =>
-      `${flat ? "ok   " : "GROWS"}  ${what.padEnd(46)} ${first.toFixed(0).padStart(9)} ${last.toFixed(0).padStart(9)} ${slope.toFixed(3).padStart(9)} (${limit})`,
+    ({ what, first, last, slope, limit, judged, flat }) =>
+      `${judged ? (flat ? "ok   " : "GROWS") : "young"}  ${what.padEnd(46)} ${first.toFixed(0).padStart(9)} ${last.toFixed(0).padStart(9)} ${slope.toFixed(3).padStart(9)} (${limit})`,
   );
-  const head = `${lives} lives${" ".repeat(46)}first      last     slope (limit)`;
+  const head = `${`${rounds} rounds`.padEnd(57)}first      last     slope (limit)`;
   return [head, ...rows, ""].join("\n");
 }
