@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync, statfsSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { listCgroups } from "../../sys/inventory/cgroups.ts";
 import { readMounts } from "../../sys/inventory/mountinfo.ts";
 import { listProcesses } from "../../sys/inventory/processes.ts";
@@ -41,7 +42,9 @@ export function takeSample({ mark, containerd }: TestNode): Sample {
 
 export const numberIn = (text: string, pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0);
 
+/** What the files below a folder take. */
 function usedKib(path: string): number {
-  const { blocks, bfree, bsize } = statfsSync(path);
-  return ((blocks - bfree) * bsize) / 1024;
+  const files = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const sizes = files.map(({ name, parentPath }) => statSync(join(parentPath, name)).blocks * 512);
+  return sizes.reduce((sum, bytes) => sum + bytes, 0) / 1024;
 }
