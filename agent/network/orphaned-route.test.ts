@@ -45,6 +45,14 @@ test("a route whose address is gone is an orphan, one whose address is there is 
   t.deepEqual(orphanedRoutes(routes.slice(0, 1), [address("fd00::1", 64, { index: 3 })]), routes.slice(0, 1));
 });
 
+test("a route whose address is gone is an orphan beside another address of that prefix, with another metric", (t) => {
+  const routes = [route("fd00::/64"), route("fd00::/64", { metric: 364 })];
+  t.deepEqual(orphanedRoutes(routes, [address("fd00::1", 64)]), routes.slice(1));
+  t.deepEqual(orphanedRoutes(routes, [address("fd00::2", 64, { routeMetric: 364 })]), routes.slice(0, 1));
+  const peer = route("fd00::9/128", { metric: 7 });
+  t.deepEqual(orphanedRoutes([peer], [address("fd00::1", 64, { peer: "fd00::9", routeMetric: 7 })]), []);
+});
+
 test("what the kernel made for other reasons, or another made, is none", (t) => {
   const routes = [
     route("ff00::/8"),
