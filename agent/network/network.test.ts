@@ -309,11 +309,27 @@ test("what the guest has is read once, and what nobody knows anything of, not at
       ...{ rules: [], neighbors: [] },
     };
     await applyNetwork(counting, wanted, soon(), soon(), "blank");
-    t.deepEqual(read.splice(0), ["links", "routes"]);
+    t.deepEqual(read.splice(0), ["links"]);
     // Of the NIC that nobody wants the addresses are looked for apart.
     await applyNetwork(counting, wanted, soon(), soon());
     const rules = ["IPv4 rules", "IPv6 rules"];
     t.deepEqual(read.sort(), [...rules, "addresses", "addresses", "links", "neighbours", "routes"]);
+  });
+});
+
+test("on blank ground a wanted route takes the place of the one that the kernel makes with an address", async (t) => {
+  await inGuest(async (network) => {
+    const interfaces = [nic("eth0", A, ["10.0.0.5/24", "fd00::5/64"])];
+    const routes = [route("10.0.0.0/24", { device: "eth0", scope: 253, source: "10.0.0.5", mtu: 1300 })];
+    const wanted = { interfaces, routes, rules: [], neighbors: [] };
+    await applyNetwork(network, wanted, soon(), soon(), "blank");
+    const found = (await listRoutes(network, soon())).filter(
+      ({ destination }) => destination === "10.0.0.0/24",
+    );
+    t.deepEqual(
+      found.map(({ mtu }) => mtu),
+      [1300],
+    );
   });
 });
 

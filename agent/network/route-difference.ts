@@ -9,7 +9,7 @@ export interface RoutePlan {
 }
 
 /** Routes that the kernel makes with an address, and for a router's advertisement. */
-const MADE_HERE: readonly number[] = [RTPROT.KERNEL, RTPROT.RA];
+export const isMadeHere = (protocol: number): boolean => protocol === RTPROT.KERNEL || protocol === RTPROT.RA;
 /** Metric that the kernel gives an IPv6 route without one (IP6_RT_PRIO_USER). */
 const IPV6_METRIC = 1024;
 
@@ -22,7 +22,7 @@ export function routePlan(current: readonly Route[], wanted: readonly Route[]): 
   const plan = difference(current.filter(isOurs), goal, keyOf, isSame);
   const replaced = plan.changed.map(({ from }) => from);
   const taken = new Set(goal.map(placeOf));
-  const gone = plan.gone.filter((route) => !MADE_HERE.includes(route.protocol) || taken.has(placeOf(route)));
+  const gone = plan.gone.filter((route) => !isMadeHere(route.protocol) || taken.has(placeOf(route)));
   return {
     remove: [...gone, ...replaced].sort((a, b) => rank(b) - rank(a)),
     add: [...plan.added, ...plan.changed.map(({ to }) => to)].sort((a, b) => rank(a) - rank(b)),

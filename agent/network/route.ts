@@ -1,18 +1,19 @@
-import type { Route } from "../../proto/gen/tapir/agent/v1/agent.ts";
+import type { Route as RouteMessage } from "../../proto/gen/tapir/agent/v1/agent.ts";
 import type { Deadline } from "../../sys/deadline.ts";
 import { errnoOf } from "../../sys/error.ts";
 import { listAddresses } from "../../sys/netlink/address.ts";
-import type { Address } from "../../sys/netlink/records.ts";
+import { prefixText } from "../../sys/netlink/address-text.ts";
+import type { Address, Route } from "../../sys/netlink/records.ts";
 import { addRoute, deleteRoute, listRoutes as readRoutes } from "../../sys/netlink/route.ts";
 import { allOf } from "./all-of.ts";
 import { type LinkNames, readLinkNames } from "./link-names.ts";
 import { fromRoute, toRoute } from "./message.ts";
 import type { Ground, Network } from "./network.ts";
 import { orphanedRoutes } from "./orphaned-route.ts";
-import { isOurs, routePlan } from "./route-difference.ts";
+import { isMadeHere, isOurs, routePlan } from "./route-difference.ts";
 
 /** Every route but the local table's, the kernel's own included (their protocol says so). */
-export async function listRoutes(network: Network, deadline: Deadline): Promise<Route[]> {
+export async function listRoutes(network: Network, deadline: Deadline): Promise<RouteMessage[]> {
   const [names, routes] = await Promise.all([
     readLinkNames(network, deadline),
     readRoutes(network.socket, deadline),
@@ -31,12 +32,16 @@ export interface RouteGround {
 /** Brings the routes to the wanted set; those that the kernel made with an address are left alone. */
 export async function applyRoutes(
   network: Network,
-  wanted: readonly Route[],
+  wanted: readonly RouteMessage[],
   deadline: Deadline,
   { names, ground = "unknown", addresses = [] }: RouteGround = {},
 ): Promise<void> {
   const { indexOf } = names ?? (await readLinkNames(network, deadline));
   const goal = wanted.map((route) => fromRoute(route, indexOf));
+  if (ground === "blank" && !meetsKernels(goal, addresses)) {
+    await allOf(routePlan([], goal).add, (route) => addRoute(network.socket, route, deadline));
+    return;
+  }
   const current = await readRoutes(network.socket, deadline);
   const { remove, add } = routePlan(current, goal);
   // The kernel is asked only where the addresses known do not explain everything.
@@ -51,4 +56,17 @@ export async function applyRoutes(
     }
   }
   await allOf(add, (route) => addRoute(network.socket, route, deadline));
+}
+
+/** Whether the kernel may have made one of them already, or another in its place: with an address, there is nothing else. */
+function meetsKernels(routes: readonly Route[], addresses: readonly Address[]): boolean {
+  const made = new Set(
+    addresses.flatMap(({ address, prefixLength, peer }) => [
+      prefixText(address, prefixLength),
+      ...(peer === undefined
+        ? []
+        : [prefixText(peer, prefixLength), `${peer}/${peer.includes(":") ? 128 : 32}`]),
+    ]),
+  );
+  return routes.some(({ protocol, destination }) => isMadeHere(protocol) || made.has(destination));
 }
