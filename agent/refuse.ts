@@ -116,6 +116,9 @@ function refuseInterface(wanted: Interface): void {
   when(wanted.name === "lo", "interface name", wanted.name, "loopback is the guest's own");
   refuseMac("interface mac", wanted.mac);
   if (wanted.hardwareMac !== undefined) refuseMac("hardware mac", wanted.hardwareMac);
+  const { port } = wanted;
+  if (port !== undefined)
+    when(!/^0000:00:[0-9a-f]{2}\.0$/.test(port), "port", port, "the PCI address of a root port");
   outside("mtu", wanted.mtu, LIMIT.mtuBytes);
   outside("tx queue length", wanted.txQueueLength, { min: 0, max: LIMIT.txQueueLength });
   tooMany("addresses", wanted.addresses, LIMIT.addresses);

@@ -28,6 +28,8 @@ export const ROOT_MODULES = [
   "net/ipv6/",
   "net/netfilter/",
   "net/sched/",
+  // Devices of the node that a pod is given, loaded by the agent.
+  "drivers/net/ethernet/",
   "drivers/net/vxlan/",
   "drivers/net/ipvlan/",
   "drivers/net/wireguard/",

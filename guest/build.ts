@@ -25,6 +25,8 @@ export interface BuildOptions {
   readonly cache: string;
   /** The agent's first source file. */
   readonly agent: string;
+  /** Kernel modules beside the guest's own: a test's. */
+  readonly modules?: readonly string[];
 }
 
 /** The options of `npm run guest`, from the environment. */
@@ -47,7 +49,13 @@ export async function buildGuest(options: BuildOptions): Promise<GuestManifest> 
       hint: "apt-get install erofs-utils kmod",
     }),
   ]);
-  const key = keyOf({ sources: SOURCES, packages, nodeVersion: node.version, agent, tools: [tools] });
+  const key = keyOf({
+    sources: SOURCES,
+    packages,
+    nodeVersion: node.version,
+    agent,
+    tools: [tools, ...(options.modules ?? [])],
+  });
   const current = readCurrentManifest(options.output, key);
   if (current !== undefined) return current;
 
@@ -57,7 +65,7 @@ export async function buildGuest(options: BuildOptions): Promise<GuestManifest> 
   try {
     const image = join(work, "image");
     mkdirSync(image, { recursive: true });
-    const manifest = await buildInto(image, work, options.cache, { key, packages, agent, node });
+    const manifest = await buildInto(image, work, options, { key, packages, agent, node });
     // A folder cannot take the place of another in one step: the old one steps aside first. Guests that run on
     // it keep its files open.
     if (existsSync(options.output)) renameSync(options.output, join(work, "old"));
@@ -78,7 +86,7 @@ interface Ingredients {
 async function buildInto(
   image: string,
   work: string,
-  cache: string,
+  { cache, modules = [] }: BuildOptions,
   inputs: Ingredients,
 ): Promise<GuestManifest> {
   const { key, packages, agent, node } = inputs;
@@ -97,7 +105,7 @@ async function buildInto(
   });
   const root = join(work, "root");
   await step("lay out root", () =>
-    layOutRoot(root, { kernel, debian, node: node.path, agent, key, bootModules: BOOT_MODULES }),
+    layOutRoot(root, { kernel, debian, node: node.path, agent, key, modules: [...BOOT_MODULES, ...modules] }),
   );
   await step("make root image", () => buildErofs(root, join(image, "root.erofs"), uuidOf(key)));
   return step("hash", () =>

@@ -17,8 +17,8 @@ export interface RootInputs {
   readonly agent: AgentBundle;
   /** Names this image; the initramfs looks for it. */
   readonly key: string;
-  /** Names of the modules that the initramfs loads; the root has them too, for modprobe's sake. */
-  readonly bootModules: readonly string[];
+  /** Beside ROOT_MODULES: what the initramfs loads, for modprobe's sake, and what a test wants. */
+  readonly modules: readonly string[];
 }
 
 /** Lays out the guest's root file system in `tree`, an empty folder. Reads nothing but its inputs. */
@@ -45,14 +45,14 @@ export async function layOutRoot(tree: string, inputs: RootInputs): Promise<void
   await layOutModules(tree, inputs);
 }
 
-async function layOutModules(tree: string, { kernel, bootModules }: RootInputs): Promise<void> {
+async function layOutModules(tree: string, { kernel, modules }: RootInputs): Promise<void> {
   const folders = ROOT_MODULES.filter((name) => name.endsWith("/"));
   const names = ROOT_MODULES.filter((name) => !name.endsWith("/"));
   const inFolders = [...kernel.graph.keys()].filter((path) =>
     folders.some((folder) => path.startsWith(`kernel/${folder}`)),
   );
   const home = `usr/lib/modules/${kernel.release}`;
-  for (const path of selectModules(kernel, [...bootModules, ...names, ...inFolders])) {
+  for (const path of selectModules(kernel, [...modules, ...names, ...inFolders])) {
     put(tree, `${home}/${path}`, readFileSync(join(kernel.modules, path)));
   }
   for (const name of ["modules.builtin", "modules.order"]) {

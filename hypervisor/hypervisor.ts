@@ -49,6 +49,16 @@ export interface VmNic {
   readonly vhostFds: readonly number[];
 }
 
+/** A device of the node that vfio-pci has. */
+export interface VmHostDevice {
+  /** QEMU id, unique within the VM: letters, digits, "-". */
+  readonly id: string;
+  /** On the node's PCI bus: "0000:01:00.0". */
+  readonly address: string;
+  /** Its IOMMU group. */
+  readonly group: string;
+}
+
 /** A VM that runs. It is in the ledger: unwinding kills what `stop` did not end. */
 export interface Vm {
   readonly pid: number;
@@ -60,6 +70,8 @@ export interface Vm {
   consoleTail(): string;
   /** NICs that come and go while the guest runs, those it started with included. */
   readonly nics: VmNics;
+  /** Devices of the node that come and go while the guest runs. */
+  readonly hostDevices: VmHostDevices;
   /** Folders and disks that come and go while the guest runs. */
   readonly storage: VmStorage;
   /** CPUs and memory that come and go while the guest runs. */
@@ -80,6 +92,15 @@ export interface VmNics {
     nic: Pick<VmNic, "id" | "tapFds" | "vhostFds">,
     deadline: Deadline,
   ): Promise<QueueProgress | undefined>;
+}
+
+export interface VmHostDevices {
+  /** Plugs a device in. Errors: as for NICs; QEMU's refusal. */
+  attach(device: VmHostDevice, deadline: Deadline): Promise<void>;
+  /** Resolves when guest and QEMU have let go. A device that is not there is no error. */
+  detach(id: string, deadline: Deadline): Promise<void>;
+  /** PCI address of the port that a device is behind, in the guest. */
+  portOf(id: string): string | undefined;
 }
 
 /** Buffers that came back to the guest, modulo 65536. */

@@ -17,6 +17,8 @@ import { listRoutes } from "../sys/netlink/route.ts";
 import { listRules } from "../sys/netlink/rule.ts";
 import { openRoute } from "../sys/netlink/socket.ts";
 import { inNetns, isOwnNetns, netnsInode } from "../sys/netns.ts";
+import { groupMates, hasPciDriver, type PciDevice, pciDeviceBelow } from "../sys/pci/device.ts";
+import { VFIO_PCI } from "../sys/pci/driver.ts";
 import { Code } from "../sys/status.ts";
 
 /** What CNI left in a pod's network namespace: the kernel's records, nothing chosen or changed yet. */
@@ -40,6 +42,16 @@ export interface DiscoveredLink {
   readonly neighbors: readonly Neighbor[];
   /** Settings that a fresh NIC of the guest would not have, by their key in sys/interface-sysctl.ts. */
   readonly sysctls: Readonly<Record<string, string>>;
+  /** The PCI device whose link it is; virtual links have none. */
+  readonly device?: HostDevice | undefined;
+}
+
+/** A device of the node, and whether it can be handed to a VM. */
+export interface HostDevice extends PciDevice {
+  /** What can be handed over with it only. */
+  readonly mates: readonly PciDevice[];
+  /** The node has the driver that hands over devices. */
+  readonly vfio: boolean;
 }
 
 /** Reads the namespace at `netns`; changes nothing. Refuses the node's own namespace. */
@@ -62,6 +74,7 @@ export async function discover(netns: string, deadline: Deadline): Promise<Disco
         addresses: addresses.filter(({ index }) => index === link.index),
         neighbors: neighbors.filter(({ index }) => index === link.index),
         sysctls: sysctls[at] ?? {},
+        ...hostDeviceOf(link),
       })),
       loopbackIndex: links.find((link) => !isNoLoopback(link))?.index ?? 0,
       routes,
@@ -70,6 +83,13 @@ export async function discover(netns: string, deadline: Deadline): Promise<Disco
   } catch (error) {
     throw wrapError(error, { operation: "discover", object: `network of netns ${basename(netns)}` });
   }
+}
+
+function hostDeviceOf({ kind, parent }: Link): Pick<DiscoveredLink, "device"> {
+  if (kind !== undefined || parent === undefined) return {};
+  const device = pciDeviceBelow(parent.bus, parent.name);
+  if (device === undefined) return {};
+  return { device: { ...device, mates: groupMates(device), vfio: hasPciDriver(VFIO_PCI) } };
 }
 
 function isNoLoopback({ flags }: Link): boolean {

@@ -10,7 +10,7 @@ import { openLedger } from "../sys/ledger.ts";
 import { decodeLink } from "../sys/netlink/link.ts";
 import type { Address, Link } from "../sys/netlink/records.ts";
 import { connect } from "./connect.ts";
-import { type DiscoveredNetwork, discover } from "./discover.ts";
+import { type DiscoveredNetwork, discover, type HostDevice } from "./discover.ts";
 import { endpointsOf } from "./endpoint.ts";
 import { modelNamed } from "./models.ts";
 import { planNics } from "./nic-plan.ts";
@@ -124,6 +124,38 @@ test("a refusal names link, kind and a way out", (t) => {
   ];
   for (const [more, text] of cases) {
     t.regex(reasonOf(t.throws(() => kinds([link(2, "x0", more)]))), text);
+  }
+});
+
+test("a physical device is handed over where the node can, else refused with the reason", (t) => {
+  const nic = link(2, "x0", { kind: undefined });
+  const able = {
+    ...{ address: "0000:01:00.0", driver: "ixgbevf", group: "7", vfio: true },
+    mates: [{ address: "0000:01:00.1", driver: undefined, group: "7" }],
+  };
+  const network = (device: HostDevice | undefined): DiscoveredNetwork => {
+    const empty = networkOf([nic]);
+    return { ...empty, links: empty.links.map((one) => ({ ...one, device })) };
+  };
+  t.deepEqual(endpointsOf(network(able), model), [{ kind: "physical", link: nic, device: able }]);
+  const [plan] = planNics(network(able), { model, vcpus: 1 });
+  t.is(plan?.device, able);
+  t.deepEqual(planNics(network(able), { model: modelNamed("none"), vcpus: 1 }), []);
+  const busy = [{ address: "0000:01:00.1", driver: "ixgbe", group: "7" }];
+  const cases: readonly [HostDevice | undefined, RegExp][] = [
+    [undefined, /does not say where on the PCI bus it is; give the pod a macvlan/],
+    [
+      { ...able, group: undefined },
+      /this node has no IOMMU .*; turn the IOMMU on \(intel_iommu=on\), or give/,
+    ],
+    [{ ...able, mates: busy }, /IOMMU group 7 .* others in use too: 0000:01:00\.1 \(driver ixgbe\); .*ACS/],
+    [{ ...able, vfio: false }, /; load the kernel module: modprobe vfio-pci$/],
+    [{ ...able, driver: undefined }, /driver goes; try again/],
+  ];
+  for (const [device, text] of cases) {
+    const said = reasonOf(t.throws(() => endpointsOf(network(device), model)));
+    t.regex(said, /^cannot attach x0 of netns cni-1: it is a physical device/);
+    t.regex(said, text);
   }
 });
 

@@ -2,8 +2,9 @@ import { basename } from "node:path";
 import { TapirError } from "../sys/error.ts";
 import { IFF, type Link, RT_SCOPE } from "../sys/netlink/records.ts";
 import { Code } from "../sys/status.ts";
-import type { DiscoveredLink, DiscoveredNetwork } from "./discover.ts";
-import type { EndpointDetector, EndpointKind } from "./endpoints/kind.ts";
+import type { DiscoveredLink, DiscoveredNetwork, HostDevice } from "./discover.ts";
+import type { EndpointDetector, EndpointKind, LinkKind } from "./endpoints/kind.ts";
+import { isPhysical, usableDevice } from "./endpoints/physical.ts";
 import { refusalOf } from "./endpoints/refused.ts";
 import { tapEndpoint } from "./endpoints/tap.ts";
 import { virtualEndpoints } from "./endpoints/virtual.ts";
@@ -13,6 +14,8 @@ import { isOwnTap } from "./pod-tap-mark.ts";
 export interface Endpoint {
   readonly kind: EndpointKind;
   readonly link: Link;
+  /** Of a physical one. */
+  readonly device?: HostDevice;
 }
 
 /** Tried in order; the first that knows the link has it. */
@@ -22,7 +25,7 @@ const detectors: readonly EndpointDetector[] = [...virtualEndpoints, tapEndpoint
 export interface ModelScope {
   readonly name: string;
   /** The kinds of link it can connect; a model that serves none attaches no NIC. */
-  readonly serves: readonly EndpointKind[];
+  readonly serves: readonly LinkKind[];
 }
 
 /**
@@ -34,7 +37,9 @@ export function endpointsOf(network: DiscoveredNetwork, model: ModelScope): Endp
   const used = network.links.filter(isUsed);
   const endpoints = used
     .filter((found) => !isCarrier(found, used))
-    .map(({ link }) => {
+    .map((found): Endpoint => {
+      const { link } = found;
+      if (isPhysical(link)) return physicalEndpoint(network, found);
       const detector = detectors.find((one) => one.detects(link));
       if (detector !== undefined && model.serves.includes(detector.kind))
         return { kind: detector.kind, link };
@@ -44,6 +49,12 @@ export function endpointsOf(network: DiscoveredNetwork, model: ModelScope): Endp
     });
   for (const { link } of endpoints) refuseShadowed(network, link, endpoints);
   return endpoints;
+}
+
+function physicalEndpoint(network: DiscoveredNetwork, { link, device }: DiscoveredLink): Endpoint {
+  const usable = usableDevice(device);
+  if ("cause" in usable) throw refusal(network, link, usable);
+  return { kind: "physical", link, device: usable };
 }
 
 function isUsed({ link, addresses }: DiscoveredLink): boolean {

@@ -28,6 +28,8 @@ export interface GuestInterface {
   sysctls: { [key: string]: string };
   /** MAC by which the guest knows the NIC, when that is not `mac`. */
   hardwareMac?: string | undefined;
+  /** PCI address of the port that it is behind, for a NIC that may come with any MAC. */
+  port?: string | undefined;
 }
 
 export interface GuestAddress {

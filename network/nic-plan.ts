@@ -1,5 +1,5 @@
 import type { Link } from "../sys/netlink/records.ts";
-import type { DiscoveredNetwork } from "./discover.ts";
+import type { DiscoveredNetwork, HostDevice } from "./discover.ts";
 import { endpointsOf, type ModelScope } from "./endpoint.ts";
 
 /** What one guest NIC must be: the pod's link, seen from inside the VM. */
@@ -17,6 +17,8 @@ export interface NicPlan {
   readonly link: Link;
   /** Name of the tap beside the link: at most 15 bytes. */
   readonly tapName: string;
+  /** The NIC is this device of the node; there is no tap. */
+  readonly device?: HostDevice;
 }
 
 /** More queues than this cost memory and interrupt vectors and bring nothing. */
@@ -34,13 +36,14 @@ export function planNics(
   if (model.serves.length === 0) return [];
   const queues = queuesFor(vcpus);
   const taken = new Set(existing.map(({ id }) => id));
-  return endpointsOf(network, model).map(({ link }) => {
+  return endpointsOf(network, model).map(({ link, device }) => {
     const seen = { name: link.name, mtu: link.mtu, link };
     const known = existing.find((plan) => plan.link.index === link.index);
     if (known !== undefined) return { ...known, ...seen };
     const number = freeNumber(taken);
     taken.add(nicId(number));
-    return { ...seen, id: nicId(number), mac: link.mac, queues, tapName: `tap${number}_tapir` };
+    const made = { ...seen, id: nicId(number), mac: link.mac, queues, tapName: `tap${number}_tapir` };
+    return device === undefined ? made : { ...made, device };
   });
 }
 

@@ -2,6 +2,7 @@ import { chmodSync } from "node:fs";
 import { createServer as listenOn } from "node:net";
 import {
   type ChangeInterfaceRequest,
+  type InterfacesResponse,
   ManagementDefinition,
 } from "../proto/gen/tapir/management/v1/management.ts";
 import { type Deadline, deadlineIn } from "../sys/deadline.ts";
@@ -33,26 +34,32 @@ export async function serveManagement(
       return method.responseType.encode(await ask(method.requestType.decode(payload), deadline)).finish();
     },
   });
+  const interfaces = async (deadline: Deadline): Promise<InterfacesResponse> => ({
+    ...(await agent.listInterfaces(deadline)),
+    limits: network.limits().map(({ mac, rx, tx }) => ({
+      ...{ mac, rxRateLimiterMaxRate: BigInt(rx), txRateLimiterMaxRate: BigInt(tx) },
+    })),
+  });
   const server = createServer({
     statusOf: statusOfError,
     services: {
       [fullName]: {
         ...asks(methods.getGuestDetails, (_, deadline) => agent.getGuestDetails(deadline)),
-        ...asks(methods.listInterfaces, (_, deadline) => agent.listInterfaces(deadline)),
+        ...asks(methods.listInterfaces, (_, deadline) => interfaces(deadline)),
         ...asks(methods.listRoutes, (_, deadline) => agent.listRoutes(deadline)),
         ...asks(methods.listRules, (_, deadline) => agent.listRules(deadline)),
         ...asks(methods.listNeighbors, (_, deadline) => agent.listNeighbors(deadline)),
         ...asks(methods.addInterface, async (request, deadline) => {
           await network.addInterface(wishOf(request), deadline);
-          return agent.listInterfaces(deadline);
+          return interfaces(deadline);
         }),
         ...asks(methods.removeInterface, async (request, deadline) => {
           await network.removeInterface(request, deadline);
-          return agent.listInterfaces(deadline);
+          return interfaces(deadline);
         }),
         ...asks(methods.updateInterface, async (request, deadline) => {
           await network.updateInterface(wishOf(request), deadline);
-          return agent.listInterfaces(deadline);
+          return interfaces(deadline);
         }),
         ...asks(methods.updateRoutes, async ({ routes }, deadline) => {
           await network.updateRoutes(routes, deadline);

@@ -85,6 +85,7 @@ export const libc = {
   lseek: lib.func("long lseek(int fd, long offset, int whence)"),
   pwrite: lib.func("long pwrite(int fd, const void *buffer, size_t length, long offset)"),
   fallocate: lib.func("int fallocate(int fd, int mode, long offset, long length)"),
+  prlimit: lib.func("int prlimit(int pid, int resource, const void *limit, void *old)"),
   flock: lib.func("int flock(int fd, int operation)"),
 } as const;
 

@@ -5,6 +5,7 @@ import type { Link } from "../../sys/netlink/records.ts";
 import { applyInterfaces, clearInterfaces, isWanted } from "./interface.ts";
 import { applyNeighbors } from "./neighbor.ts";
 import type { Ground, Network } from "./network.ts";
+import { locate } from "./port.ts";
 import { applyRoutes } from "./route.ts";
 import { applyRules, removeRules } from "./rule.ts";
 
@@ -27,7 +28,8 @@ export async function applyNetwork(
   deadline: Deadline,
   ground: Ground = "unknown",
 ): Promise<void> {
-  const { interfaces, routes, rules, neighbors } = wanted;
+  const { routes, rules, neighbors } = wanted;
+  const interfaces = await locate(wanted.interfaces, linksBy);
   const isStray = (link: Link): boolean => !interfaces.some((one) => isWanted(link, one));
   const blank = ground === "blank";
   const links = await listLinks(network.socket, deadline);

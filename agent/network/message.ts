@@ -30,6 +30,7 @@ export function toInterface(link: Link, addresses: readonly Address[]): api.Inte
     multicast: (link.flags & IFF.MULTICAST) !== 0,
     txQueueLength: link.txQueueLength,
     hardwareMac: undefined,
+    port: undefined,
     sysctls: {},
   };
 }

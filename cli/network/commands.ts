@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Interface, Neighbor, Route } from "../../proto/gen/tapir/agent/v1/agent.ts";
+import type { InterfacesResponse } from "../../proto/gen/tapir/management/v1/management.ts";
 import { wrapError } from "../../sys/error.ts";
 import { printable } from "../../sys/printable.ts";
 import { connectManagement, type ManagementConnection, methods } from "../management-client.ts";
@@ -8,6 +9,7 @@ import { table } from "../table.ts";
 import {
   interfaceFromJson,
   interfaceToJson,
+  NO_LIMITS,
   neighborsFromJson,
   neighborToJson,
   routesFromJson,
@@ -19,10 +21,7 @@ export interface Output {
 }
 
 export async function listInterfaces(pod: string, output: Output): Promise<void> {
-  showInterfaces(
-    await asked(pod, async (call) => (await call(methods.listInterfaces, {})).interfaces),
-    output,
-  );
+  showInterfaces(await asked(pod, (call) => call(methods.listInterfaces, {})), output);
 }
 
 export async function listRoutes(pod: string, output: Output): Promise<void> {
@@ -41,7 +40,7 @@ export async function changeInterface(
   output: Output,
 ): Promise<void> {
   const wish = interfaceFromJson(readJson(file));
-  showInterfaces(await asked(pod, async (call) => (await call(methods[verb], wish)).interfaces), output);
+  showInterfaces(await asked(pod, (call) => call(methods[verb], wish)), output);
 }
 
 export async function updateRoutes(pod: string, file: string, output: Output): Promise<void> {
@@ -83,16 +82,19 @@ function readJson(file: string): unknown {
   }
 }
 
-function showInterfaces(interfaces: readonly Interface[], output: Output): void {
-  const rows = interfaces.map(({ name, mac, mtu, up, addresses }) => [
-    name,
-    mac,
-    String(mtu),
-    up ? "up" : "down",
-    addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`).join(" "),
-  ]);
-  show(output, interfaces.map(interfaceToJson), ["INTERFACE", "MAC", "MTU", "STATE", "ADDRESSES"], rows);
+function showInterfaces({ interfaces, limits }: InterfacesResponse, output: Output): void {
+  const limitsOf = ({ mac }: Interface) => limits.find((one) => one.mac === mac) ?? NO_LIMITS;
+  const rows = interfaces.map((one) => {
+    const { name, mac, mtu, up, addresses } = one;
+    const { rxRateLimiterMaxRate: rx, txRateLimiterMaxRate: tx } = limitsOf(one);
+    const prefixes = addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`).join(" ");
+    return [name, mac, String(mtu), up ? "up" : "down", rateText(rx), rateText(tx), prefixes];
+  });
+  const json = interfaces.map((one) => interfaceToJson(one, limitsOf(one)));
+  show(output, json, ["INTERFACE", "MAC", "MTU", "STATE", "RX LIMIT", "TX LIMIT", "ADDRESSES"], rows);
 }
+
+const rateText = (bitsPerSecond: bigint): string => (bitsPerSecond === 0n ? "-" : `${bitsPerSecond} bit/s`);
 
 function showRoutes(routes: readonly Route[], output: Output): void {
   const rows = routes.map(({ destination, gateway, device, source, metric }) => [

@@ -1,5 +1,8 @@
 import { type Interface, Neighbor, Route } from "../../proto/gen/tapir/agent/v1/agent.ts";
-import { ChangeInterfaceRequest } from "../../proto/gen/tapir/management/v1/management.ts";
+import {
+  ChangeInterfaceRequest,
+  type InterfaceLimits,
+} from "../../proto/gen/tapir/management/v1/management.ts";
 import { TapirError } from "../../sys/error.ts";
 import { familyOfText } from "../../sys/netlink/address-text.ts";
 import { RT_TABLE, RTN, RTPROT } from "../../sys/netlink/records.ts";
@@ -27,12 +30,18 @@ export function interfaceFromJson(json: unknown): ChangeInterfaceRequest {
   });
 }
 
+type Limits = Omit<InterfaceLimits, "mac">;
+export const NO_LIMITS: Limits = { rxRateLimiterMaxRate: 0n, txRateLimiterMaxRate: 0n };
+
 /** Bits per second, as in the configuration. Left out: as it is; 0: without limit. */
 function rateOf(fields: Fields, key: string): bigint | undefined {
   return fields[key] === undefined ? undefined : BigInt(numberOf(fields, key));
 }
 
-export function interfaceToJson({ name, mac, mtu, addresses, up }: Interface): Fields {
+export function interfaceToJson(
+  { name, mac, mtu, addresses, up }: Interface,
+  { rxRateLimiterMaxRate, txRateLimiterMaxRate }: Limits = NO_LIMITS,
+): Fields {
   return {
     Device: name,
     Name: name,
@@ -44,6 +53,8 @@ export function interfaceToJson({ name, mac, mtu, addresses, up }: Interface): F
     Mtu: mtu,
     HwAddr: mac,
     Up: up,
+    RxRateLimiterMaxRate: Number(rxRateLimiterMaxRate),
+    TxRateLimiterMaxRate: Number(txRateLimiterMaxRate),
   };
 }
 

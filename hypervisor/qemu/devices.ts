@@ -102,6 +102,27 @@ export function networkDevice(nic: {
   };
 }
 
+/** A device of the node on a root port; `folder` says of it what sysfs says. */
+export function hostDevice(device: {
+  readonly id: string;
+  readonly folder: string;
+  readonly port: string;
+}): DeviceArguments {
+  return {
+    driver: "vfio-pci",
+    id: device.id,
+    bus: device.port,
+    addr: pciSlot(0),
+    sysfsdev: device.folder,
+    romfile: "",
+  };
+}
+
+/** Where the guest sees the root port with that number. */
+export function rootPortAddress(index: number): string {
+  return `0000:00:${(SLOTS.firstRootPort + index).toString(16).padStart(2, "0")}.0`;
+}
+
 /** A folder of the host, as its server behind `chardev` shows it. Legacy drivers never knew it. */
 export function shareDevice(share: {
   readonly id: string;

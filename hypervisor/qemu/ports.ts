@@ -7,6 +7,8 @@ export interface Ports {
   /** Frees the port of `device`; one that has none changes nothing. */
   release(device: string): void;
   has(device: string): boolean;
+  /** Of the port of `device`, counted from 0. */
+  numberOf(device: string): number | undefined;
 }
 
 /** `initial` says which ports the devices of the command line hold. */
@@ -22,5 +24,9 @@ export function createPorts(initial: Topology): Ports {
       topology = releasePort(topology, device);
     },
     has: (device) => portOf(topology, device) !== undefined,
+    numberOf(device) {
+      const at = topology.ports.findIndex((port) => port.device === device);
+      return at === -1 ? undefined : at;
+    },
   };
 }

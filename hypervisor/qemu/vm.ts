@@ -7,7 +7,9 @@ import type { Vm, VmExit, VmNic, VmNics, VmSpec } from "../hypervisor.ts";
 import { connectQmp, type QmpClient, type QmpTransport, resumeQmp } from "../qmp/client.ts";
 import { isEvent } from "../qmp/events.ts";
 import type { GuestConsole } from "./console.ts";
+import { rootPortAddress } from "./devices.ts";
 import { consoleShowsPanic, exitError } from "./exit.ts";
+import { hostDeviceKind } from "./host-device-kind.ts";
 import { createHotplug, type Hotplug } from "./hotplug.ts";
 import type { VmmProcess } from "./launch.ts";
 import { nicKind } from "./nic-kind.ts";
@@ -108,12 +110,20 @@ export async function watchVm(parts: VmParts): Promise<WatchedVm> {
     return quitting;
   };
   const plugs = { vm: spec.name, qmp, ports: createPorts(parts.topology) };
+  const hostDevices = {
+    ...createHotplug(plugs, hostDeviceKind(process.pid, spec)),
+    portOf(id: string) {
+      const number = plugs.ports.numberOf(id);
+      return number === undefined ? undefined : rootPortAddress(number);
+    },
+  };
   const handOver = (release: () => Promise<void>): QemuVm => ({
     pid: process.pid,
     agentSocket: join(spec.directory, "agent.sock"),
     exited,
     qmp,
     nics: { ...createHotplug(plugs, nicKind), queueProgress: (nic, limit) => queueProgress(qmp, nic, limit) },
+    hostDevices,
     storage: createStorage({
       ...plugs,
       directory: spec.directory,

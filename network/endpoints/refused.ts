@@ -1,27 +1,13 @@
-import { readdirSync } from "node:fs";
-import { errnoOf } from "../../sys/error.ts";
 import type { Link } from "../../sys/netlink/records.ts";
 
 const ETHERNET = 1;
-const IOMMU_GROUPS = "/sys/kernel/iommu_groups";
 
 /** Why a link that no detector knows cannot be the guest's, and what can be done. Undefined: its kind says enough. */
 export function refusalOf(link: Link): { readonly cause: string; readonly hint: string } | undefined {
-  if (link.kind === undefined && link.type === ETHERNET) return physical();
   if (link.ipvlanMode === "l3s") return aboveLinks();
   if (link.kind === "tun") return noEthernet("tun");
   if (link.type !== ETHERNET) return noEthernet(link.kind ?? `hardware type ${link.type}`);
   return undefined;
-}
-
-function physical(): { cause: string; hint: string } {
-  const cause = hasIommu()
-    ? "it is a physical device, which Tapir does not hand over"
-    : "it is a physical device, and this node has no IOMMU to hand it over with";
-  return {
-    cause,
-    hint: 'give the pod a macvlan or ipvlan on top of it, or use internetworking_model "none"',
-  };
 }
 
 /** The node's stack hands packets to the pod's where they are delivered locally: no tc filter of the link sees them. */
@@ -33,14 +19,4 @@ function aboveLinks(): { cause: string; hint: string } {
 function noEthernet(kind: string): { cause: string; hint: string } {
   const cause = `link kind "${kind}" carries no Ethernet frames`;
   return { cause, hint: 'end the tunnel on the node, or use internetworking_model "none"' };
-}
-
-/** The kernel has a group per device that its IOMMU can keep apart. */
-function hasIommu(): boolean {
-  try {
-    return readdirSync(IOMMU_GROUPS).length > 0;
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return false;
-    throw error;
-  }
 }

@@ -1,4 +1,4 @@
-import type { EndpointDetector, EndpointKind } from "./kind.ts";
+import type { EndpointDetector, LinkKind } from "./kind.ts";
 
 /** Kinds that the kernel names, and that carry Ethernet frames in and out of their own device, each with what lies behind it. */
 const KINDS = {
@@ -14,7 +14,7 @@ const KINDS = {
   vxlan: "vxlan",
   /** Leads nowhere: the pod has the address, no more. */
   dummy: "dummy",
-} as const satisfies Record<string, EndpointKind>;
+} as const satisfies Record<string, LinkKind>;
 
 export const virtualEndpoints: readonly EndpointDetector[] = Object.entries(KINDS).map(([name, kind]) => ({
   kind,

@@ -53,6 +53,7 @@ export function openSandbox(context: PodContext): Pod {
         const requestMs = settings.timeoutMs(timeouts.requestTimeoutSeconds);
         const { agent } = started;
         network = openPodNetwork({ ...started, netns: spec.netns, settings, ledger, requestMs, log });
+        if (started.expectsDevices) await network.sync(limit);
         const { serveManagement } = await import("../management.ts");
         await serveManagement({ agent, network }, ledger, requestMs);
         if (settings.configuration.network.monitor) network.follow();
@@ -68,7 +69,11 @@ export function openSandbox(context: PodContext): Pod {
         portForward = openPortForward({ netns: spec.netns, agent: started.agent, ledger, log, requestMs });
         size = createPodSize({ sizing: vm.sizing, containers, log, shrinkMs: createMs });
         const lost = endWithoutFiles(storage, vm, log);
-        const exited = vm.exited.then((exit) => exitOf(exit, lost()));
+        const giveBack = network.giveBack;
+        const exited = vm.exited.then(async (exit) => {
+          await giveBack().catch((failure) => log.error("cannot give a device back", { error: failure }));
+          return exitOf(exit, lost());
+        });
         return {
           pid: vm.pid,
           exited,

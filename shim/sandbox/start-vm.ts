@@ -39,6 +39,8 @@ export interface PodVm {
 
 export interface ConnectedVm extends PodVm {
   readonly nics: readonly AttachedNic[];
+  /** Devices of the node are still to be handed over. */
+  readonly expectsDevices: boolean;
 }
 
 /**
@@ -56,8 +58,8 @@ export async function startVm(start: VmStart): Promise<ConnectedVm> {
   const starting = startConfiguredGuest({ ...start, turn }, connecting, together);
   try {
     // The first failure is the reason; the other side is told, and waited for.
-    const [{ nics }, guest] = await Promise.all([connecting, starting]);
-    return { ...guest, nics };
+    const [{ nics, expectsDevices }, guest] = await Promise.all([connecting, starting]);
+    return { ...guest, nics, expectsDevices };
   } catch (error) {
     giveUp.abort(error);
     await Promise.allSettled([connecting, starting]);
@@ -71,7 +73,7 @@ export async function startVm(start: VmStart): Promise<ConnectedVm> {
 
 const NO_NETWORK: GuestNetwork = { interfaces: [], routes: [], neighbors: [], rules: [] };
 
-interface PodNetwork {
+interface PodNetwork extends Pick<ConnectedVm, "expectsDevices"> {
   readonly nics: readonly AttachedNic[];
   readonly network: GuestNetwork;
 }
@@ -81,16 +83,18 @@ async function connectPod(
   deadline: Deadline,
 ): Promise<PodNetwork> {
   const { netns } = spec;
-  if (netns === undefined) return { nics: [], network: NO_NETWORK };
+  if (netns === undefined) return { nics: [], network: NO_NETWORK, expectsDevices: false };
   const { network, hypervisor } = settings.configuration;
   const model = modelNamed(network.internetworkingModel);
   const found = await timeline.measure("discover", () => discover(netns, deadline));
-  const plans = planNics(found, { model, vcpus: hypervisor.qemu.defaultVcpus });
+  const all = planNics(found, { model, vcpus: hypervisor.qemu.defaultVcpus });
+  // Devices of the node go to a QEMU that runs.
+  const plans = all.filter(({ device }) => device === undefined);
   const vhostNet = !hypervisor.qemu.disableVhostNet;
   const nics = await timeline.measure("connect", () =>
     connect(found, plans, { model, ledger, vhostNet, limits: rateLimits(network) }, deadline),
   );
-  return { nics, network: planGuest(found, plans) };
+  return { nics, network: planGuest(found, plans), expectsDevices: plans.length < all.length };
 }
 
 interface Waiting extends VmStart {

@@ -34,6 +34,8 @@ const IFLA = {
   NET_NS_FD: 28,
   EXT_MASK: 29,
   LINK_NETNSID: 37,
+  PARENT_DEV_NAME: 56,
+  PARENT_DEV_BUS_NAME: 57,
 } as const;
 const IFLA_INFO = { KIND: 1, DATA: 2 } as const;
 const IFLA_IPVLAN_MODE = 1;
@@ -164,7 +166,14 @@ export function decodeLink(payload: Buffer): Link | undefined {
     masterIndex: u32Of(attributes.get(IFLA.MASTER)) ?? 0,
     operationalState: u8Of(attributes.get(IFLA.OPERSTATE)) ?? 0,
     alias: textOf(attributes.get(IFLA.IFALIAS)) ?? "",
+    ...parentOf(attributes),
   };
+}
+
+function parentOf(attributes: Attributes): Pick<Link, "parent"> {
+  const name = textOf(attributes.get(IFLA.PARENT_DEV_NAME));
+  const bus = textOf(attributes.get(IFLA.PARENT_DEV_BUS_NAME));
+  return name === undefined || bus === undefined ? {} : { parent: { bus, name } };
 }
 
 /** struct rtnl_link_stats64 (linux/if_link.h): packets, bytes, errors, dropped, each received and then sent. */

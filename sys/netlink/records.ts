@@ -30,6 +30,8 @@ export interface Link {
   /** IFLA_OPERSTATE: 6 up. */
   readonly operationalState: number;
   readonly alias: string;
+  /** The device that it is the link of (Linux 5.14); virtual ones have none. */
+  readonly parent?: { readonly bus: string; readonly name: string } | undefined;
 }
 
 export interface Address {

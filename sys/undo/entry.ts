@@ -1,3 +1,6 @@
+import type { ProcessIdentity } from "../identity.ts";
+import type { Address, Link } from "../netlink/records.ts";
+
 /** How one acquisition is undone. Each names exactly what it undoes; each is idempotent. */
 export type Undo =
   /** A directory with everything in it. */
@@ -30,6 +33,18 @@ export type Undo =
       readonly priority: number;
       readonly protocol: number;
       readonly target: number;
+    })
+  /** A PCI device that was handed to vfio-pci, and its link, which comes back to its namespace. */
+  | (InNetns & {
+      readonly kind: "pci-device";
+      readonly address: string;
+      readonly group: string;
+      /** Its own. */
+      readonly driver: string;
+      readonly link: Pick<Link, "name" | "mac" | "mtu" | "flags" | "alias">;
+      readonly addresses: readonly Address[];
+      /** The VM's process: as long as it has the device, nobody else can. */
+      readonly user?: ProcessIdentity;
     });
 
 /** Where a network entry lies. The inode tells a namespace from a later one behind the same path. */

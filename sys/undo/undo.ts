@@ -23,5 +23,7 @@ export async function undo(entry: Undo, deadline: Deadline): Promise<void> {
       return (await import("./shaper.ts")).undoShaper(entry, deadline);
     case "filter":
       return (await import("./filter.ts")).undoFilter(entry, deadline);
+    case "pci-device":
+      return (await import("./pci-device.ts")).undoPciDevice(entry, deadline);
   }
 }

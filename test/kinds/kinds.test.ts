@@ -11,10 +11,12 @@ import { deadlineIn } from "../../sys/deadline.ts";
 import { openLedger } from "../../sys/ledger.ts";
 import { useInventory } from "../harness/fixture.ts";
 import { PROJECT } from "../harness/project.ts";
-import { type KindResult, REPORT } from "./report.ts";
+import { makeNodeQemu } from "./node-disk.ts";
+import { type KindResult, PHYSICAL_REPORT, type PhysicalResult, REPORT } from "./report.ts";
 
 const MARK = "tapir-kinds-";
 const directory = mkdtempSync(join(tmpdir(), MARK));
+let physical: PhysicalResult;
 let results: ReadonlyMap<string, KindResult> = new Map();
 
 useInventory(test, MARK, async () => rmSync(directory, { recursive: true }));
@@ -25,21 +27,23 @@ test.serial("a guest tries them all and turns itself off", async (t) => {
     ...defaultOptions(process.env),
     output: image,
     agent: join(import.meta.dirname, "main.ts"),
+    modules: ["vfio-pci", "vfio_iommu_type1"],
   });
+  const qemu = await makeNodeQemu(directory, join(image, "vmlinuz"));
   const ledger = openLedger(join(directory, "state"));
   t.teardown(() => ledger.unwind());
   const vm = await createQemu().start(
     {
       name: "kinds",
       directory: ledger.directory,
-      qemu: "/usr/bin/qemu-system-x86_64",
+      qemu,
       kernel: join(image, "vmlinuz"),
       initramfs: join(image, "initramfs.cpio"),
       image: join(image, "root.erofs"),
       imageDriver: "virtio-pmem",
       accelerator: chooseAccelerator("auto"),
       vcpus: 1,
-      memoryMiB: 256,
+      memoryMiB: 512,
       rootPorts: 1,
       kernelParameters: [],
       nics: [],
@@ -55,6 +59,9 @@ test.serial("a guest tries them all and turns itself off", async (t) => {
   );
   for (const result of results.values()) t.log(JSON.stringify(result));
   t.is(results.size, 11, vm.consoleTail());
+  const device = lines.find((line) => line.startsWith(PHYSICAL_REPORT))?.slice(PHYSICAL_REPORT.length);
+  physical = JSON.parse(device ?? "{}");
+  t.log(device);
 });
 
 const both = { in: ["eth0"], out: ["eth0"], undone: true };
@@ -95,3 +102,9 @@ for (const [name, text] of Object.entries(refused)) {
     t.true(results.get(name)?.undone);
   });
 }
+
+test.serial("a device of the node is QEMU's, and comes back as it was, at the end and after a crash", (t) => {
+  const back = { handedOver: true, unwound: true, replayed: true, driver: "virtio-pci virtio-pci" };
+  const { steps: _, ...result } = physical;
+  t.deepEqual(result, { nics: ["abcdefghijklmno physical"], ...back });
+});

@@ -16,8 +16,9 @@ import { type Ledger, openLedger } from "../../sys/ledger.ts";
 import { frameFrom } from "../fakes/pod-pair.ts";
 import { type Case, cases } from "./cases.ts";
 import { udpFrame } from "./frames.ts";
+import { tryPhysical } from "./physical.ts";
 import { FAR, makePlace, type Place, snapshot } from "./pod.ts";
-import { type KindResult, REPORT } from "./report.ts";
+import { type KindResult, PHYSICAL_REPORT, REPORT } from "./report.ts";
 
 const CONNECT_MS = 60_000;
 /** Long enough for a frame, also under emulation. */
@@ -98,8 +99,8 @@ async function attempt(tried: Case): Promise<KindResult> {
   }
 }
 
-function say(result: KindResult): void {
-  appendFileSync("/dev/console", `\n${REPORT}${JSON.stringify(result)}\n`);
+function say(report: string, result: unknown): void {
+  appendFileSync("/dev/console", `\n${report}${JSON.stringify(result)}\n`);
 }
 
 surviveErrors();
@@ -107,11 +108,8 @@ init();
 // The device that makes the kernel ask for its driver is made by the driver.
 execFileSync("/usr/sbin/modprobe", ["tun"]);
 for (const tried of cases) {
-  say(
-    await attempt(tried).catch((error: unknown) => ({
-      name: tried.name,
-      refused: `failed: ${reasonOf(error)}`,
-    })),
-  );
+  const failed = (error: unknown) => ({ name: tried.name, refused: `failed: ${reasonOf(error)}` });
+  say(REPORT, await attempt(tried).catch(failed));
 }
+say(PHYSICAL_REPORT, await tryPhysical().catch((error: unknown) => ({ failed: reasonOf(error) })));
 powerOff("all kinds were tried");

@@ -1,6 +1,6 @@
 import { openSync, writeFileSync } from "node:fs";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
-import { replaceAddress } from "../../sys/netlink/address.ts";
+import { listAddresses, replaceAddress } from "../../sys/netlink/address.ts";
 import { createLink } from "../../sys/netlink/create-link.ts";
 import { findLink, listLinks, setLink } from "../../sys/netlink/link.ts";
 import { replaceNeighbor } from "../../sys/netlink/neighbor.ts";
@@ -45,7 +45,7 @@ export async function makePlace({ links }: Case): Promise<Place> {
 }
 
 /** A new namespace without IPv6, which would talk by itself. It lives as long as this process. */
-function newNetns(): string {
+export function newNetns(): string {
   const fd = inFreshNetns(() => {
     for (const scope of ["all", "default"])
       writeFileSync(`/proc/sys/net/ipv6/conf/${scope}/disable_ipv6`, "1");
@@ -82,10 +82,19 @@ async function named(socket: RouteSocket, name: string): Promise<Link> {
   return link;
 }
 
+/** IFF_RUNNING and IFF_LOWER_UP: come a moment after a link went up. */
+const CARRIER = 0x40 | 0x1_0000;
+
 /** What connecting could have changed in the pod's namespace. */
 export async function snapshot(netns: string): Promise<string> {
   using socket = openRoute({ netns });
-  const links = (await listLinks(socket, soon())).map(({ name, mac, flags }) => [name, mac, flags]);
-  const qdiscs = (await listQdiscs(socket, soon())).map(({ index, kind }) => [index, kind]);
-  return JSON.stringify({ links, qdiscs });
+  const found = await listLinks(socket, soon());
+  const nameOf = (index: number) => found.find((link) => link.index === index)?.name;
+  const links = found.map(({ name, mac, mtu, flags, alias }) => [name, mac, mtu, flags & ~CARRIER, alias]);
+  const qdiscs = (await listQdiscs(socket, soon())).map(({ index, kind }) => [nameOf(index), kind]);
+  const addresses = (await listAddresses(socket, soon())).map(({ index, address }) => [
+    nameOf(index),
+    address,
+  ]);
+  return JSON.stringify({ links, qdiscs, addresses });
 }

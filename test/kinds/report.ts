@@ -12,3 +12,20 @@ export interface KindResult {
   readonly undone?: boolean;
   readonly refused?: string;
 }
+
+/** What begins the line about a device of the node. */
+export const PHYSICAL_REPORT = "PHYSICAL ";
+
+export interface PhysicalResult {
+  /** What was done by when, in milliseconds. */
+  readonly steps: readonly string[];
+  readonly nics: readonly string[];
+  /** A confined QEMU has it, the namespace does not, and what that said of it is kept. */
+  readonly handedOver: boolean;
+  /** Back in the namespace as it was, after the pod's end. */
+  readonly unwound: boolean;
+  /** And after a crash, taken from a process that had it. */
+  readonly replayed: boolean;
+  /** Its driver before and after. */
+  readonly driver: string;
+}

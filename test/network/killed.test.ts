@@ -73,13 +73,14 @@ interface Wish {
   readonly step: string;
   input(): Promise<unknown>;
 }
-const add = async () => ({
+const add = async (limits = {}) => ({
+  ...limits,
   Name: await spare(),
   IPAddresses: [{ Family: 2, Address: `10.77.${links}.2`, Mask: "24" }],
 });
 const KILLED: readonly Wish[] = [
   ...["network.changed", "network.tap!", "network.plugged"].map((step) => ({
-    ...{ verb: "add-iface", step, input: add },
+    ...{ verb: "add-iface", step, input: () => add() },
   })),
   ...["network.changed", "network.unplugged"].map((step) => ({
     ...{ verb: "del-iface", step, input: async () => ({ Name: "eth0" }) },
@@ -115,18 +116,38 @@ test.serial("pods start, one for each step", async (t) => {
   t.is(pods.length, KILLED.length + 1);
 });
 
-for (const step of ["network.changed", "network.tap", "network.filter!", "network.plugged"]) {
-  test.serial(`add-iface fails at ${step}: tried again, then netns and guest are equal`, async (t) => {
+for (const step of [
+  "network.changed",
+  "network.tap",
+  "network.filter!",
+  "network.limit",
+  "network.plugged",
+]) {
+  test.serial(`add-iface fails at ${step}: tried again, then all is as wanted, limits too`, async (t) => {
     const pod = pods.at(-1);
     if (pod === undefined) return t.fail("no pod");
     strikeAt(step, "error");
-    const { exitCode, stderr } = await tapir(pod, "add-iface", await add());
+    const limits = { RxRateLimiterMaxRate: 8_000_000 };
+    const { exitCode, stderr } = await tapir(pod, "add-iface", await add(limits));
+    const failedMs = performance.now();
     t.is(exitCode, 1);
     t.regex(stderr, new RegExp(`failpoint ${step}`));
     await becomesEqual(pod);
-    t.regex((await tapir(pod, "list-ifaces")).stdout, new RegExp(`^spare${links} `, "m"));
+    t.log(`as wanted after ${Math.round(performance.now() - failedMs)} ms`);
+    t.regex((await tapir(pod, "list-ifaces")).stdout, new RegExp(`^spare${links} .* 8000000 bit/s +- `, "m"));
   });
 }
+
+test.serial("limits that fail half-way are what they were", async (t) => {
+  const pod = pods.at(-1);
+  if (pod === undefined) return t.fail("no pod");
+  strikeAt("network.limit", "error");
+  const both = { RxRateLimiterMaxRate: 4_000_000, TxRateLimiterMaxRate: 4_000_000 };
+  const { exitCode, stderr } = await tapir(pod, "update-iface", { Name: `spare${links}`, ...both });
+  t.is(exitCode, 1);
+  t.regex(stderr, /failpoint network\.limit/);
+  t.regex((await tapir(pod, "list-ifaces")).stdout, new RegExp(`^spare${links} .* 8000000 bit/s +- `, "m"));
+});
 
 test.serial(
   "the netns is taken away under a running pod: the guest lives on, and the pod stops cleanly",

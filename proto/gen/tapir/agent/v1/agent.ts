@@ -94,6 +94,8 @@ export interface Interface {
    * net/ipv4/conf/<name>/rp_filter (sys/interface-sysctl.ts has the names). What is not here has the guest's own.
    */
   sysctls: { [key: string]: string };
+  /** A NIC that may come with any MAC is found by the PCI address of the root port that it is behind: "0000:00:07.0". */
+  port?: string | undefined;
 }
 
 export interface Interface_SysctlsEntry {
@@ -1067,6 +1069,7 @@ function createBaseInterface(): Interface {
     txQueueLength: 0,
     hardwareMac: undefined,
     sysctls: {},
+    port: undefined,
   };
 }
 
@@ -1108,6 +1111,9 @@ export const Interface: MessageFns<Interface> = {
     globalThis.Object.entries(message.sysctls).forEach(([key, value]: [string, string]) => {
       Interface_SysctlsEntry.encode({ key: key as any, value }, writer.uint32(98).fork()).join();
     });
+    if (message.port !== undefined) {
+      writer.uint32(106).string(message.port);
+    }
     return writer;
   },
 
@@ -1223,6 +1229,14 @@ export const Interface: MessageFns<Interface> = {
             }
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.port = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1260,6 +1274,7 @@ export const Interface: MessageFns<Interface> = {
       },
       {},
     );
+    message.port = object.port ?? undefined;
     return message;
   },
 };

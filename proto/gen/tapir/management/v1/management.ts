@@ -10,8 +10,8 @@ import {
   AddARPNeighborsRequest,
   GetGuestDetailsRequest,
   GetGuestDetailsResponse,
+  Interface,
   ListInterfacesRequest,
-  ListInterfacesResponse,
   ListNeighborsRequest,
   ListNeighborsResponse,
   ListRoutesRequest,
@@ -26,6 +26,20 @@ import {
 export const protobufPackage = "tapir.management.v1";
 
 export const protobufFileName = "tapir/management/v1/management.proto";
+
+/** What the guest has, and how fast each NIC may be. */
+export interface InterfacesResponse {
+  interfaces: Interface[];
+  /** Of NICs with a limit. */
+  limits: InterfaceLimits[];
+}
+
+/** Bits per second; 0: without limit. */
+export interface InterfaceLimits {
+  mac: string;
+  rxRateLimiterMaxRate: bigint;
+  txRateLimiterMaxRate: bigint;
+}
 
 export interface InterfacePrefix {
   address: string;
@@ -99,6 +113,162 @@ export interface TraceVerdict {
   /** Nothing came by within the window: there is nothing to judge by. */
   idle: boolean;
 }
+
+function createBaseInterfacesResponse(): InterfacesResponse {
+  return { interfaces: [], limits: [] };
+}
+
+export const InterfacesResponse: MessageFns<InterfacesResponse> = {
+  encode(message: InterfacesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.interfaces) {
+      Interface.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.limits) {
+      InterfaceLimits.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InterfacesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInterfacesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.interfaces.push(Interface.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.limits.push(InterfaceLimits.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<InterfacesResponse>): InterfacesResponse {
+    return InterfacesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<InterfacesResponse>): InterfacesResponse {
+    const message = createBaseInterfacesResponse();
+    message.interfaces = object.interfaces?.map((e) => Interface.fromPartial(e)) || [];
+    message.limits = object.limits?.map((e) => InterfaceLimits.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseInterfaceLimits(): InterfaceLimits {
+  return { mac: "", rxRateLimiterMaxRate: 0n, txRateLimiterMaxRate: 0n };
+}
+
+export const InterfaceLimits: MessageFns<InterfaceLimits> = {
+  encode(message: InterfaceLimits, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mac !== "") {
+      writer.uint32(10).string(message.mac);
+    }
+    if (message.rxRateLimiterMaxRate !== 0n) {
+      if (BigInt.asUintN(64, message.rxRateLimiterMaxRate) !== message.rxRateLimiterMaxRate) {
+        throw new globalThis.Error("value provided for field message.rxRateLimiterMaxRate of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.rxRateLimiterMaxRate);
+    }
+    if (message.txRateLimiterMaxRate !== 0n) {
+      if (BigInt.asUintN(64, message.txRateLimiterMaxRate) !== message.txRateLimiterMaxRate) {
+        throw new globalThis.Error("value provided for field message.txRateLimiterMaxRate of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.txRateLimiterMaxRate);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InterfaceLimits {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInterfaceLimits();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mac = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.rxRateLimiterMaxRate = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.txRateLimiterMaxRate = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<InterfaceLimits>): InterfaceLimits {
+    return InterfaceLimits.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<InterfaceLimits>): InterfaceLimits {
+    const message = createBaseInterfaceLimits();
+    message.mac = object.mac ?? "";
+    message.rxRateLimiterMaxRate = (object.rxRateLimiterMaxRate !== undefined && object.rxRateLimiterMaxRate !== null)
+      ? BigInt(object.rxRateLimiterMaxRate)
+      : 0n;
+    message.txRateLimiterMaxRate = (object.txRateLimiterMaxRate !== undefined && object.txRateLimiterMaxRate !== null)
+      ? BigInt(object.txRateLimiterMaxRate)
+      : 0n;
+    return message;
+  },
+};
 
 function createBaseInterfacePrefix(): InterfacePrefix {
   return { address: "", prefixLength: 0 };
@@ -916,7 +1086,7 @@ export const ManagementDefinition = {
       name: "ListInterfaces",
       requestType: ListInterfacesRequest as typeof ListInterfacesRequest,
       requestStream: false,
-      responseType: ListInterfacesResponse as typeof ListInterfacesResponse,
+      responseType: InterfacesResponse as typeof InterfacesResponse,
       responseStream: false,
       options: {},
     },
@@ -949,7 +1119,7 @@ export const ManagementDefinition = {
       name: "AddInterface",
       requestType: ChangeInterfaceRequest as typeof ChangeInterfaceRequest,
       requestStream: false,
-      responseType: ListInterfacesResponse as typeof ListInterfacesResponse,
+      responseType: InterfacesResponse as typeof InterfacesResponse,
       responseStream: false,
       options: {},
     },
@@ -958,7 +1128,7 @@ export const ManagementDefinition = {
       name: "RemoveInterface",
       requestType: ChangeInterfaceRequest as typeof ChangeInterfaceRequest,
       requestStream: false,
-      responseType: ListInterfacesResponse as typeof ListInterfacesResponse,
+      responseType: InterfacesResponse as typeof InterfacesResponse,
       responseStream: false,
       options: {},
     },
@@ -967,7 +1137,7 @@ export const ManagementDefinition = {
       name: "UpdateInterface",
       requestType: ChangeInterfaceRequest as typeof ChangeInterfaceRequest,
       requestStream: false,
-      responseType: ListInterfacesResponse as typeof ListInterfacesResponse,
+      responseType: InterfacesResponse as typeof InterfacesResponse,
       responseStream: false,
       options: {},
     },
