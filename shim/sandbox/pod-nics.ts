@@ -36,7 +36,7 @@ export interface PodNics {
   whole(found: DiscoveredNetwork): DiscoveredNetwork;
   /** What the VM is to have; what it has keeps its place. */
   plan(whole: DiscoveredNetwork): NicPlan[];
-  /** Plugs and unplugs until the VM has what is planned. Returns what could not be plugged in: it keeps nothing from the others. */
+  /** Plugs and unplugs until the VM has what is planned. Returns what failed: it keeps nothing from the others. */
   bringTo(whole: DiscoveredNetwork, plans: readonly NicPlan[], deadline: Deadline): Promise<unknown[]>;
   has(id: string): boolean;
   /** With a tap. */
@@ -135,10 +135,11 @@ export function openPodNics(context: PodNicsContext): PodNics {
     },
     async bringTo(whole, plans, deadline) {
       const kept = new Set(plans.map(({ id }) => id));
-      for (const nic of [...attached.values()]) if (!kept.has(nic.plan.id)) await detach(nic, deadline);
       const present = new Set(whole.links.map(({ link }) => link.index));
       for (const index of [...wishes.keys()]) if (!present.has(index)) wishes.delete(index);
       const failures: unknown[] = [];
+      const gone = [...attached.values()].filter(({ plan }) => !kept.has(plan.id));
+      for (const nic of gone) await detach(nic, deadline).catch((error) => failures.push(error));
       for (const plan of plans) {
         const nic = attached.get(plan.id);
         if (nic !== undefined) attached.set(plan.id, await adjust(whole.netns, nic, plan, deadline));

@@ -2,21 +2,22 @@
 // What goes wrong with the NICs of a running pod, below containerd: netns, hypervisor, agent and the shim's network.
 // TAPIR_NIC_ROUNDS: how often a NIC comes and goes.
 import { execFileSync, spawn } from "node:child_process";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import test from "ava";
 import { managementSocket } from "../../shim/state/directory.ts";
+import { deadlineIn } from "../../sys/deadline.ts";
 import { codeOf, reasonOf } from "../../sys/error.ts";
 import { inNetns } from "../../sys/netns.ts";
 import { Code } from "../../sys/status.ts";
 import { useInventory } from "../harness/fixture.ts";
 import { run } from "../harness/run.ts";
+import { descriptors, type LinkView, linksOf, rssMib, tapsOf } from "./look.ts";
 import { bootNetworkPod, type NetworkPod, soon } from "./pod.ts";
 
 const MARK = "tapir-nicfault-";
 const PORTS = 6;
 const ROUNDS = Number(process.env.TAPIR_NIC_ROUNDS ?? 12);
-const MIB = 1024;
 /** Of QEMU and of this process, which is the shim here: what 1000 rounds may cost at most. */
 const GROWTH_MIB = 24;
 
@@ -36,15 +37,8 @@ test.before("boot", async () => {
 const sync = (): Promise<void> => pod.network.sync(soon("sync"));
 const namesInGuest = async (): Promise<string[]> =>
   (await pod.agent.listInterfaces(soon())).interfaces.map(({ name }) => name).toSorted();
-const linksInPod = (): { ifname: string; mtu: number }[] =>
-  JSON.parse(
-    execFileSync("ip", ["-n", pod.netns.replace("/run/netns/", ""), "-j", "link"], { encoding: "utf8" }),
-  );
-const taps = (): string[] =>
-  linksInPod().flatMap(({ ifname }) => (ifname.endsWith("_tapir") ? [ifname] : []));
-const descriptors = (pid: number | "self"): number => readdirSync(`/proc/${pid}/fd`).length;
-const rssMib = (pid: number | "self"): number =>
-  Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / MIB;
+const linksInPod = (): LinkView[] => linksOf(pod.netns);
+const taps = (): string[] => tapsOf(pod.netns);
 const wish = { device: "", name: "", mac: "", mtu: 0, addresses: [], limits: {} };
 
 test.serial(
@@ -91,10 +85,8 @@ test.serial(
     t.regex(reasonOf(refused), /root port/);
     t.deepEqual([taps(), descriptors(pod.vm.pid)], before, "no netdev, no tap, no port");
     const { routes } = await pod.agent.listRoutes(soon());
-    t.true(
-      routes.some(({ destination }) => destination === "192.0.2.0/24"),
-      "the rest is told",
-    );
+    const told = routes.some(({ destination }) => destination === "192.0.2.0/24");
+    t.true(told, "the rest is told");
 
     // In another order than they came, and back: ports are given again.
     for (const net of [12, 13, 15]) await pod.ip(`link del net${net}`);
@@ -133,33 +125,55 @@ test.serial("a NIC goes while packets pass it", async (t) => {
   await pod.ping("10.1.0.2");
 });
 
+test.serial(
+  "a guest that stands still does not answer: a bounded error, others go on, a later try works",
+  async (t) => {
+    await pod.addLink("net1", 2);
+    await sync();
+    const { qmp } = pod.vm;
+    await qmp.execute("stop", undefined, soon());
+    await pod.ip("link del net1");
+    const error = await t.throwsAsync(pod.network.sync(deadlineIn(1500, "sync")));
+    t.is(codeOf(error), Code.DEADLINE_EXCEEDED);
+    t.false((await qmp.execute("query-status", undefined, soon())).running, "QEMU answers");
+    await qmp.execute("cont", undefined, soon());
+    await sync();
+    t.deepEqual(await namesInGuest(), ["eth0"]);
+    t.deepEqual(taps(), ["tap0_tapir"]);
+    await pod.equal();
+  },
+);
+
 test.serial("an unknown MAC is not found", async (t) => {
   const unknown = { ...wish, mac: "02:00:00:00:ff:ff" };
   t.is(codeOf(await t.throwsAsync(pod.network.removeInterface(unknown, soon()))), Code.NOT_FOUND);
   t.is(codeOf(await t.throwsAsync(pod.network.updateInterface(unknown, soon()))), Code.NOT_FOUND);
 });
 
-test.serial("names are swapped, one of 15 characters, and no stopover is left", async (t) => {
-  await pod.addLink("abcdefghijklmno", 3);
-  await pod.addLink("net1", 2);
-  await sync();
-  await pod.ip(
-    "link set net1 down",
-    "link set abcdefghijklmno down",
-    "link set net1 name stopover",
-    "link set abcdefghijklmno name net1",
-    "link set stopover name abcdefghijklmno",
-    "link set net1 up",
-    "link set abcdefghijklmno up",
-  );
-  await sync();
-  t.deepEqual(await namesInGuest(), ["abcdefghijklmno", "eth0", "net1"]);
-  await pod.equal();
-  await pod.ping("10.2.0.2");
-  await pod.ping("10.3.0.2");
-  await pod.ip("link del net1", "link del abcdefghijklmno");
-  await sync();
-});
+test.serial(
+  "names of a veth and a bridge are swapped, one of 15 characters; no stopover is left",
+  async (t) => {
+    await pod.addLink("abcdefghijklmno", 3);
+    await pod.addBridge("net1", 2);
+    await sync();
+    await pod.ip(
+      "link set net1 down",
+      "link set abcdefghijklmno down",
+      "link set net1 name stopover",
+      "link set abcdefghijklmno name net1",
+      "link set stopover name abcdefghijklmno",
+      "link set net1 up",
+      "link set abcdefghijklmno up",
+    );
+    await sync();
+    t.deepEqual(await namesInGuest(), ["abcdefghijklmno", "eth0", "net1"]);
+    await pod.equal();
+    await pod.ping("10.2.0.2");
+    await pod.ping("10.3.0.2");
+    await pod.ip("link del port2", "link del net1", "link del abcdefghijklmno");
+    await sync();
+  },
+);
 
 test.serial("an update-iface that fails half-way leaves the link as it was", async (t) => {
   const before = linksInPod();

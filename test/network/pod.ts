@@ -31,6 +31,8 @@ export interface NetworkPod extends AsyncDisposable {
   ipOnNode(...lines: readonly string[]): Promise<void>;
   /** Gives the pod a link: 10.<net>.0.2/24 and fd00:<net>::2/64 here, .1 and ::1 on the node's end, far<net>. */
   addLink(name: string, net: number): Promise<void>;
+  /** The same with a bridge, of which a veth to the node is a port. */
+  addBridge(name: string, net: number): Promise<void>;
   /** Pings the guest from the node until the first answer. */
   ping(address: string, options?: readonly string[]): Promise<void>;
   /** Resolves when netns and guest are equal; else rejects with what differs. */
@@ -71,22 +73,35 @@ export async function bootNetworkPod(mark: string, rootPorts: number): Promise<N
     };
   const ip = ipIn(pod.path);
   const ipOnNode = ipIn(node.path);
+  const addressing = (name: string, net: number): string[] => [
+    // The kernel would make its own address at a time of its own.
+    `link set ${name} addrgenmode none`,
+    `addr add 10.${net}.0.2/24 dev ${name}`,
+    `addr add fd00:${net}::2/64 dev ${name} nodad`,
+    `link set ${name} up`,
+  ];
+  const cable = (name: string, net: number): Promise<void> =>
+    ipOnNode(
+      `link add far${net} type veth peer name ${name} netns ${pod.name}`,
+      `addr add 10.${net}.0.1/24 dev far${net}`,
+      `addr add fd00:${net}::1/64 dev far${net} nodad`,
+      `link set far${net} up`,
+    );
   const kept = made.move();
   return {
     ...{ netns: pod.path, node: node.path, vm, agent, network, directory, ledger, ip, ipOnNode },
     async addLink(name, net) {
-      await ipOnNode(
-        `link add far${net} type veth peer name ${name} netns ${pod.name}`,
-        `addr add 10.${net}.0.1/24 dev far${net}`,
-        `addr add fd00:${net}::1/64 dev far${net} nodad`,
-        `link set far${net} up`,
-      );
+      await cable(name, net);
+      await ip(...addressing(name, net));
+    },
+    async addBridge(name, net) {
+      await cable(`port${net}`, net);
       await ip(
-        // The kernel would make its own address at a time of its own.
-        `link set ${name} addrgenmode none`,
-        `addr add 10.${net}.0.2/24 dev ${name}`,
-        `addr add fd00:${net}::2/64 dev ${name} nodad`,
-        `link set ${name} up`,
+        `link add ${name} type bridge`,
+        `link set port${net} addrgenmode none`,
+        `link set port${net} master ${name}`,
+        `link set port${net} up`,
+        ...addressing(name, net),
       );
     },
     async ping(address, options = []) {
