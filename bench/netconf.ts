@@ -62,6 +62,22 @@ async function callsOf(
   return found;
 }
 
+interface Row {
+  readonly size: Size;
+  readonly agent: number;
+}
+
+/** What each further route or NIC takes, between two counts of them. */
+function marginal(rows: readonly Row[], what: keyof Size, counts: readonly number[]): Record<string, number> {
+  const other = what === "nics" ? "routes" : "nics";
+  const agentAt = (count: number): number =>
+    rows.find(({ size }) => size[what] === count && size[other] === 1)?.agent ?? Number.NaN;
+  const pairs = counts.slice(1).map((to, at) => [counts[at] ?? 0, to] as const);
+  return Object.fromEntries(
+    pairs.map(([from, to]) => [`${what} ${from} to ${to}`, (agentAt(to) - agentAt(from)) / (to - from)]),
+  );
+}
+
 async function bench(): Promise<void> {
   const inGuest = await measureInGuest(deadlineIn(BOOT_MS, "measure in the guest"));
   const calls = await measureCalls();
@@ -80,6 +96,12 @@ async function bench(): Promise<void> {
     ...["START x", "AGENT x"],
   ];
   process.stdout.write(`\n${table(heads, cells)}`);
+  const growth = {
+    ...marginal(rows, "routes", [1, 10, 100]),
+    ...marginal(rows, "nics", [1, 4, 8]),
+  };
+  process.stdout.write("\none more takes the agent, in ms (the same everywhere: it grows linearly)\n");
+  for (const [name, ms] of Object.entries(growth)) process.stdout.write(`  ${name}: ${ms.toFixed(2)}\n`);
   const largest = rows.find(({ size }) => size.routes === 100);
   const ratio = largest?.ratio ?? Number.NaN;
   const path = writeResult("netconf", {
@@ -89,12 +111,15 @@ async function bench(): Promise<void> {
       ...Object.fromEntries(rows.map((row) => [`netconf_over_netlink_${row.name}`, row.ratio])),
       ...Object.fromEntries(rows.map((row) => [`netconf_at_start_over_netlink_${row.name}`, row.start])),
     },
-    table: Object.fromEntries(
-      rows.map(({ name, blank, agent, bare, call }) => [
-        name,
-        { start_ms: blank, agent_ms: agent, bare_ms: bare, rpc_ms: call },
-      ]),
-    ),
+    table: {
+      ...Object.fromEntries(
+        rows.map(({ name, blank, agent, bare, call }) => [
+          name,
+          { start_ms: blank, agent_ms: agent, bare_ms: bare, rpc_ms: call },
+        ]),
+      ),
+      one_more_ms: growth,
+    },
     runs: Object.fromEntries(
       inGuest.flatMap(({ size, blankMs, agentMs, bareMs }) => [
         [`${nameOf(size)} start`, blankMs],
