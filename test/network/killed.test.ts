@@ -24,7 +24,7 @@ test.serial.before("open the meeting", async () => {
 });
 const node = useNode(test, { env: { TAPIR_FAILPOINTS: `meet:${MEETING}` } });
 test.serial.after.always("close the meeting", () => meeting[Symbol.asyncDispose]());
-const soon = (job: string) => deadlineIn(90_000, job);
+const soon = (job: string) => deadlineIn(240_000, job);
 const directoryOf = ({ id }: PodStatus): string => sandboxDirectory(node().stateDirectory, "k8s.io", id);
 
 /** The next shim that comes to the step fails there, or is killed. */
