@@ -10,8 +10,10 @@ import { mount, unmount } from "../../sys/mount.ts";
 import { useNode } from "../harness/fixture.ts";
 import { crictlOk, FOREVER, startPod, type TestPod } from "./containers.ts";
 import { numbersIn } from "./fields.ts";
+import { declaredOverhead, usedBy } from "./overhead.ts";
 
 const MIB = 1024 * 1024;
+const IDLE_MS = 4_000;
 const node = useNode(test);
 
 let pod: TestPod;
@@ -25,6 +27,21 @@ test.serial("a container without limits changes nothing", async (t) => {
   startMiB = await memoryTotalMiB();
   t.true(startMiB < 256);
   t.is(await pod.exec(observer, "busybox nproc"), "1");
+});
+
+test.serial("an idle pod takes no more beside its container than the RuntimeClass says", async (t) => {
+  const cgroup = `/${node().mark}/${pod.id}`;
+  const declared = declaredOverhead();
+  const before = usedBy(cgroup);
+  const start = performance.now();
+  await setTimeout(IDLE_MS);
+  const after = usedBy(cgroup);
+  const { memory } = JSON.parse(await metricsOf(observer)) as MetricsV1;
+  const memoryMiB = after.memoryMiB - (memory.usage.usage - memory.total_inactive_file) / MIB;
+  const cpu = ((after.cpuMilliseconds - before.cpuMilliseconds) * 1000) / (performance.now() - start);
+  t.log(`beside its container: ${memoryMiB.toFixed(1)} MiB, ${cpu.toFixed(0)} ms of processor time a second`);
+  t.true(memoryMiB > 0 && memoryMiB <= declared.memoryMiB, `${memoryMiB} MiB`);
+  t.true(cpu <= declared.cpuMilliseconds, `${cpu} ms of processor time a second`);
 });
 
 async function memoryTotalMiB(): Promise<number> {
