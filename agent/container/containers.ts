@@ -15,10 +15,10 @@ import type { Process } from "../process/process.ts";
 import type { Storages } from "../storage/storages.ts";
 import { type Container, newContainer } from "./container.ts";
 import { clearContainer, createContainer, type Workshop } from "./create.ts";
-import { runCrun } from "./crun.ts";
 import type { Events } from "./events.ts";
 import { execProcess } from "./exec.ts";
 import type { Pod } from "./pod.ts";
+import { startInit } from "./start.ts";
 import { initOf } from "./state.ts";
 
 /** The containers of the pod. Calls on one wait for nothing that happens in another. */
@@ -119,7 +119,7 @@ export function createContainers({ storages, pod, exits, events }: Parts): Conta
     },
     async start(id, deadline) {
       const container = get(id);
-      const run = (): Promise<void> => runCrun(["start", id], `container ${id}`, deadline);
+      const run = (): Promise<void> => startInit(id, process(id, ""), deadline);
       await change(container, ["start", "started"], () => container.inTurn(run, deadline));
     },
     async remove(id, deadline) {

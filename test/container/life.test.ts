@@ -1,6 +1,6 @@
 // Requires root, qemu-system-x86_64, and the guest image below build/.
 // The life of containers in a real guest, below containerd: hypervisor and agent alone.
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import type { Event } from "../../proto/gen/tapir/agent/v1/container.ts";
 import { codeOf, type TapirError } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
@@ -243,4 +243,34 @@ test.serial("a process whose container is removed ends, and its streams with it"
   t.is((await exit).exitStatus, 137);
   await running.ended;
   t.true(running.marks.includes("stdoutEnd"));
+});
+
+/** A container that sees all of the guest, as process 1 does. */
+async function lookInside(t: ExecutionContext, script: string): Promise<string> {
+  const caps = ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_MKNOD", "CAP_SYS_ADMIN"];
+  const capabilities = { bounding: caps, effective: caps, permitted: caps };
+  const spec = specOf(["sh", "-c", script], { capabilities }, { namespaces: [{ type: "mount" }] });
+  const { ended, output } = await run(t, guest(), spec);
+  await ended;
+  return `${output.stdout}${output.stderr}`;
+}
+
+test.serial("a container killed while crun is about to start it: both hear of it", async (t) => {
+  const id = freshId();
+  t.teardown(() => guest().removeContainer({ containerId: id }, soon()));
+  await guest().createContainer(createRequest(id, SLEEP), soon());
+  // crun looks whether init lives, then opens a fifo. Init that dies in between is a fifo with nobody at its other end.
+  const fifo = `/proc/1/root/run/tapir/crun/${id}/exec.fifo`;
+  t.is(await lookInside(t, `rm ${fifo} && mkfifo ${fifo}`), "");
+  const starting = t.throwsAsync(guest().startContainer({ containerId: id }, soon()));
+  const atTheFifo = `for dir in /proc/[0-9]*; do
+    tr '\\0' ' ' < $dir/cmdline | grep -q 'start ${id}' && grep -q wait_for_partner $dir/wchan && echo there; done`;
+  t.regex(
+    await lookInside(t, `until (${atTheFifo}) 2> /dev/null | grep there; do usleep 50000; done`),
+    /there/,
+  );
+  await guest().signalProcess({ containerId: id, execId: "", signal: 9, all: true }, soon());
+  const { exitStatus } = await guest().waitProcess({ containerId: id, execId: "" }, soon().signal);
+  t.is(exitStatus, 137);
+  t.is(codeOf(await starting), Code.FAILED_PRECONDITION);
 });
