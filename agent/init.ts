@@ -29,10 +29,8 @@ const MOUNTS: readonly MountRequest[] = [
   { source: "cgroup2", target: "/sys/fs/cgroup", type: "cgroup2", flags: SAFE, data: "nsdelegate" },
 ];
 
-/** The guest has the addresses it is given, nothing that it or a router makes up. */
+/** A NIC has the addresses it is given, at once, and nothing that the guest makes up. It is down until it has its pod's settings. */
 const IPV6_SYSCTLS: Readonly<Record<string, string>> = {
-  accept_ra: "0",
-  autoconf: "0",
   accept_dad: "0",
   dad_transmits: "0",
   // 1: no link-local address by itself; the pod's own is among the wanted ones.

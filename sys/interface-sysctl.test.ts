@@ -26,7 +26,8 @@ test("only what differs from a fresh NIC of the guest is read; the higher of all
       writeInterfaceSysctl("far", "ipv6/disable_ipv6", "1");
       return [before, own, joined, other, readInterfaceSysctls("veth.1")];
     });
-    t.is(fresh?.["ipv6/accept_ra"], "1", "the agent turns it off, a namespace does not");
+    t.is(fresh?.["ipv6/accept_ra"], undefined, "as the kernel has it");
+    t.is(fresh?.["ipv6/autoconf"], undefined);
     t.is(fresh?.["ipv4/arp_ignore"], undefined);
     t.is(changed?.["ipv4/arp_ignore"], "2");
     t.is(all?.["ipv4/arp_ignore"], "8");

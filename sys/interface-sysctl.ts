@@ -6,7 +6,7 @@ type Join = "higher" | "own";
 
 /**
  * The settings of one interface that decide what happens to its packets, with the value that a NIC of the guest has before
- * anybody sets it: the kernel's, but for what the agent turns off at boot (agent/init.ts).
+ * anybody sets it: the kernel's.
  * The key "ipv4/rp_filter" is net/ipv4/conf/<name>/rp_filter below /proc/sys.
  */
 export const INTERFACE_SYSCTLS: ReadonlyMap<string, { readonly own: string; readonly join: Join }> = new Map(
@@ -26,9 +26,9 @@ export const INTERFACE_SYSCTLS: ReadonlyMap<string, { readonly own: string; read
     "ipv4/src_valid_mark": { own: "0", join: "higher" },
     // First of its family: turning IPv6 off and on takes the others' effects away.
     "ipv6/disable_ipv6": { own: "0", join: "own" },
-    "ipv6/accept_ra": { own: "0", join: "own" },
+    "ipv6/accept_ra": { own: "1", join: "own" },
     "ipv6/accept_redirects": { own: "1", join: "own" },
-    "ipv6/autoconf": { own: "0", join: "own" },
+    "ipv6/autoconf": { own: "1", join: "own" },
     "ipv6/forwarding": { own: "0", join: "own" },
     "ipv6/proxy_ndp": { own: "0", join: "own" },
     "ipv6/use_tempaddr": { own: "0", join: "own" },

@@ -29,7 +29,7 @@ export function rehearsalNetwork(
         allMulticast: false,
         multicast: true,
         txQueueLength: 1000,
-        sysctls: { "ipv6/accept_ra": "1", "ipv6/autoconf": "1" },
+        sysctls: {},
       },
     ],
     routes: [defaultRoute(4, "0.0.0.0/0", "192.0.2.1"), defaultRoute(6, "::/0", "2001:db8::1")],
