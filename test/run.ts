@@ -82,7 +82,8 @@ async function integrationPhase(files: readonly string[]): Promise<PhaseResult> 
     if (line.kind === "passed") print(`  ✔ ${line.title}  ${seconds(line.durationMs)}`);
     if (line.kind === "failed") print(`  ✘ ${line.title}`);
   };
-  return avaPhase("integration", files, { options: ["--concurrency=1", "--timeout=5m"], onLine });
+  const cache = `--node-arguments=--import=${join(root, "test/runner/compile-cache.ts")}`;
+  return avaPhase("integration", files, { options: ["--concurrency=1", "--timeout=5m", cache], onLine });
 }
 
 /** A suite that nobody here wrote, with this runtime and with runc. */
