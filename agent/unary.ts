@@ -46,7 +46,7 @@ function withDeadline<Request, Response>(
     call.on("cancelled", () => cancelled.abort(cancellation(name)));
     // Read now: the method may set the clock that this is measured with.
     const leftMs = Number(call.getDeadline()) - Date.now();
-    // Past already, and not cancelled: the clock was set between the call's arrival and now. gRPC's own timer cancels in time.
+    // Past already, and not cancelled: the clock was set after the call's arrival, or the guest did not run. gRPC's own timer cancels.
     const waitMs = Number.isFinite(leftMs) && leftMs > 0 ? Math.min(leftMs, LONGEST_MS) : usualMs;
     const deadline = deadlineIn(waitMs, name, cancelled.signal);
     const running = run(method, call.request, { deadline, arrived });

@@ -24,8 +24,8 @@ export interface Operation {
   run(site: Site, subject: Subject, deadline: Deadline): Promise<void>;
 }
 
-/** Longer than any deadline of the product under TCG: 120 s for a pod's start, and what it takes to undo it. */
-const CALL_SECONDS = 150;
+/** Longer than any deadline of the product under TCG: 120 s to make a pod or container, as long again to take it back. */
+const CALL_SECONDS = 270;
 /** The monitor tries again after at most 5 s. */
 const WAIT_SECONDS = 20;
 const LOOK_AGAIN_MS = 50;
