@@ -10,7 +10,7 @@ import { sandboxDirectory } from "../../shim/state/directory.ts";
 import { deadlineIn } from "../../sys/deadline.ts";
 import { ledgerOwner } from "../../sys/ledger.ts";
 import { unmount } from "../../sys/mount.ts";
-import { isAlive } from "../../sys/process.ts";
+import { waitForExit } from "../../sys/process.ts";
 import { type Meeting, openMeeting } from "../faults/meeting.ts";
 import type { PodStatus } from "../harness/crictl.ts";
 import { useNode } from "../harness/fixture.ts";
@@ -173,15 +173,17 @@ for (const [at, { verb, step, input }] of KILLED.entries()) {
     strikeAt(step, "kill");
     const { exitCode } = await tapir(pod, verb, wish);
     t.is(exitCode, 1);
-    t.true(shim !== undefined && !isAlive(shim), "it was killed");
-    const { crictl } = node();
+    if (shim === undefined) return t.fail("no shim");
     const deadline = soon("see the pod's end");
+    // Its sockets are closed a moment before it is gone.
+    await t.notThrowsAsync(waitForExit(shim, deadline), "it was killed");
+    const { crictl } = node();
     while ((await crictl.inspectp(pod.id, deadline)).state !== "SANDBOX_NOTREADY") {
       await deadline.race(sleep(50));
     }
     await crictl.stopp(pod.id, deadline);
     await crictl.rmp(pod.id, deadline);
     // Links, qdiscs, processes and mounts are the inventory's after the last test.
-    t.false(readdirSync(`${node().stateDirectory}/k8s.io`).includes(pod.id));
+    while (readdirSync(`${node().stateDirectory}/k8s.io`).includes(pod.id)) await deadline.race(sleep(50));
   });
 }
