@@ -83,7 +83,7 @@ export const libc = {
   munmap: lib.func("int munmap(void *address, size_t length)"),
   memfd_create: lib.func("int memfd_create(const char *name, unsigned int flags)"),
   lseek: lib.func("long lseek(int fd, long offset, int whence)"),
-  pwrite: lib.func("long pwrite(int fd, const void *buffer, size_t length, long offset)"),
+  sendfile: lib.func("long sendfile(int to, int from, void *position, size_t bytes)"),
   fallocate: lib.func("int fallocate(int fd, int mode, long offset, long length)"),
   prlimit: lib.func("int prlimit(int pid, int resource, const void *limit, void *old)"),
   flock: lib.func("int flock(int fd, int operation)"),
