@@ -157,20 +157,23 @@ test.serial("100 execs in parallel, each with its own output", async (t) => {
   );
 });
 
-test.serial("port-forward: to a server on loopback", async (t) => {
-  const serve = "mkdir /www; echo hello > /www/index.html; exec httpd -f -p 127.0.0.1:8080 -h /www";
+test.serial("port-forward: to a server on loopback, and to one on the pod's address", async (t) => {
+  const { addresses } = await node().crictl.inspectp(pod.id, soon());
+  const serve = `mkdir /www; echo hello > /www/index.html; busybox httpd -p 127.0.0.1:8080 -h /www
+exec busybox httpd -f -p ${addresses[0]}:8081 -h /www`;
   const web = await pod.start("web", { command: ["sh", "-c", serve] }, soon());
-  const listens = "until wget -q -O - http://127.0.0.1:8080/; do sleep 0.1; done";
-  t.is((await work.exec(web, ["sh", "-c", listens], soon())).stdout, "hello\n");
+  const answers = (server: string): string => `until wget -q -O - http://${server}/; do sleep 0.1; done`;
+  const listens = `${answers("127.0.0.1:8080")}; ${answers(`${addresses[0]}:8081`)}`;
+  t.is((await work.exec(web, ["sh", "-c", listens], soon())).stdout, "hello\nhello\n");
   const log = join(node().directory, "forward.log");
   const { stdout, stderr } = await work.shell(
-    `crictl port-forward ${pod.id} 18080:8080 > ${log} 2>&1 & forward=$!
-until grep -q Forwarding ${log}; do sleep 0.1; done
-curl -sf http://127.0.0.1:18080/; curl -sf http://127.0.0.1:18080/
+    `crictl port-forward ${pod.id} 18080:8080 18081:8081 > ${log} 2>&1 & forward=$!
+until grep -q ':18081 ' ${log}; do sleep 0.1; done
+curl -sf http://127.0.0.1:18080/; curl -sf http://127.0.0.1:18080/; curl -sf http://127.0.0.1:18081/
 kill $forward; cat ${log} >&2`,
     soon(),
   );
-  t.is(stdout, "hello\nhello\n", stderr);
+  t.is(stdout, "hello\nhello\nhello\n", stderr);
 });
 
 test.serial(
