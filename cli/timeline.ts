@@ -7,14 +7,14 @@ import { waterfallSvg } from "./waterfall-svg.ts";
 
 const USUAL_COLUMNS = 100;
 
-/** What the first container waited for: it may have come much later, so it has no bar. */
+/** What containers need, and the first may have waited for. It may have come much later than the start, so it has no bar. */
 function afterwards(later: readonly TimelineStep[]): string {
   const rows = later.map(({ name, startMs, endMs }) => [
     name,
     startMs.toFixed(0).padStart(6),
     (endMs - startMs).toFixed(0).padStart(6),
   ]);
-  return rows.length === 0 ? "" : `\n${table(["FIRST CONTAINER", " START", "    MS"], rows)}`;
+  return rows.length === 0 ? "" : `\n${table(["FOR CONTAINERS", " START", "    MS"], rows)}`;
 }
 
 /** `tapir timeline`: what took how long when this pod started. */

@@ -15,6 +15,7 @@ import { podNetns } from "./pod-netns.ts";
 import { createPodSize, type PodSize } from "./pod-size.ts";
 import { readSettings } from "./settings.ts";
 import { startVm } from "./start-vm.ts";
+import { startsAreOver } from "./turn.ts";
 
 /** A guest that waits for its files cannot end gently. */
 const STOP_MS = 5000;
@@ -62,8 +63,9 @@ export function openSandbox(context: PodContext): Pod {
         const createMs = settings.timeoutMs(runtime.createTimeoutSeconds);
         const { virtiofsd, sharedFsCache } = settings.configuration.hypervisor.qemu;
         storage = createPodStorage({
-          ...{ vm, containers, ledger, shareMs: createMs },
+          ...{ vm, containers, ledger, log, shareMs: createMs },
           ...{ server: virtiofsd, cache: sharedFsCache },
+          startsAreOver: (waiting) => startsAreOver(settings, waiting),
           measure: (name, work) => timeline.measure(name, work).finally(() => timeline.write(directory)),
         });
         portForward = openPortForward({ netns: spec.netns, agent: started.agent, ledger, log, requestMs });
@@ -87,8 +89,9 @@ export function openSandbox(context: PodContext): Pod {
         throw error;
       }
     },
-    // The sandbox container needs no process in the guest.
+    // The sandbox container needs no process in the guest; the containers that come will need their files.
     async start() {
+      storage?.begin();
       portForward?.begin();
     },
     async stop(deadline) {

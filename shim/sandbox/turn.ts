@@ -18,6 +18,11 @@ const QUEUE = ".starting-";
 /** Guests that may come up at once for each processor. One under emulation keeps it busy; under KVM it mostly waits. */
 const GUESTS_PER_PROCESSOR = { tcg: 1, kvm: 4 } as const;
 
+/** Waits until the pods that are starting now have started; whoever comes later does not wait for this one. */
+export function startsAreOver({ configuration }: Settings, deadline: Deadline): Promise<void> {
+  return awaitTurn(ticketIn(configuration.runtime.stateDir, QUEUE), 1, deadline);
+}
+
 /**
  * Of pods that start at once, only so many guests come up at a time as there are processors for: all together none would
  * answer before its deadline. What a pod does before its guest runs, it does meanwhile.

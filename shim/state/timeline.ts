@@ -29,7 +29,7 @@ export interface WrittenTimeline {
   readonly originEpochMs: number;
   /** In order of their starts. */
   readonly steps: readonly TimelineStep[];
-  /** What the first container waited for. */
+  /** What containers need, and the first may have waited for. */
   readonly later: readonly TimelineStep[];
 }
 

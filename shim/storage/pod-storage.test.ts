@@ -13,6 +13,12 @@ const never = new Promise<never>(() => undefined);
 const soon = () => deadlineIn(60_000, "test");
 const spec = { rootPath: "/", mounts: [], devices: [], deviceRules: [] };
 
+const quiet = {
+  ...{ shareMs: 5_000, server: "", cache: "auto" as const, log: { debug: () => undefined } },
+  startsAreOver: async () => undefined,
+  measure: <T>(_: string, work: () => Promise<T>) => work(),
+};
+
 test("a share that cannot be had fails its container, and the next container tries again", async (t) => {
   const directory = mkdtempSync(join(tmpdir(), "tapir-pod-storage-"));
   const ledger = openLedger(join(directory, "state"));
@@ -44,10 +50,7 @@ test("a share that cannot be had fails its container, and the next container tri
     },
   });
   const vm = { storage, exited: never } as unknown as Vm;
-  const pod = createPodStorage({
-    ...{ vm, containers, ledger, shareMs: 5_000, server: "", cache: "auto" },
-    measure: (_, work) => work(),
-  });
+  const pod = createPodStorage({ ...quiet, vm, containers, ledger });
   // An id that is refused once there is a share to look into.
   const request = { containerId: "-", bundle: directory, rootfs: [], spec: spec as never };
   const prepare = () => t.throwsAsync(pod.prepare(request, soon()));
@@ -66,4 +69,41 @@ test("a share that cannot be had fails its container, and the next container tri
   t.regex((await prepare())?.message ?? "", /container "-"/);
   t.is(events.filter((one) => one === "attach").length, 4);
   await pod.close();
+});
+
+test("the share comes by itself once the pods that start have started; not to a pod that ends before", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "tapir-pod-storage-"));
+  const ledger = openLedger(join(directory, "state"));
+  t.teardown(async () => {
+    await ledger.unwind();
+    rmSync(directory, { recursive: true });
+  });
+  const asked = Promise.withResolvers<void>();
+  const over = Promise.withResolvers<void>();
+  const plugged = Promise.withResolvers<void>();
+  let attached = 0;
+  const storage = {
+    async attachShare(): Promise<VmShare> {
+      attached += 1;
+      plugged.resolve();
+      return { pid: process.pid, ended: never, detach: async () => undefined };
+    },
+  };
+  const vm = { storage, exited: never } as unknown as Vm;
+  const { containers } = yesGuest({});
+  const startsAreOver = (): Promise<void> => {
+    asked.resolve();
+    return over.promise;
+  };
+  const pod = createPodStorage({ ...quiet, vm, containers, ledger, startsAreOver });
+  const brief = createPodStorage({ ...quiet, vm, containers, ledger });
+  pod.begin();
+  brief.begin();
+  await brief.close();
+  await asked.promise;
+  t.is(attached, 0);
+  over.resolve();
+  await soon().race(plugged.promise);
+  await pod.close();
+  t.is(attached, 1);
 });

@@ -1,7 +1,9 @@
+import { setTimeout } from "node:timers/promises";
 import type { Vm } from "../../hypervisor/hypervisor.ts";
-import { deadlineIn } from "../../sys/deadline.ts";
+import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { TapirError } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
+import type { Log } from "../log.ts";
 import type { WorkloadStorage } from "../sandbox/workload-storage.ts";
 import { prepareContainer } from "./container-storage.ts";
 import { createDisks } from "./disks.ts";
@@ -10,6 +12,8 @@ import { openShareFolder, type ShareFolder } from "./share-folder.ts";
 
 /** What the containers of one pod see of the host. */
 export interface PodStorage extends WorkloadStorage {
+  /** From now on the share comes by itself, when nobody needs the processor for something else. Once, after the pod's start. */
+  begin(): void;
   /** Resolves when the containers have lost their files, with the reason; never after `close`. */
   readonly lost: Promise<string>;
   /**
@@ -23,16 +27,22 @@ export interface PodStorageRequest extends Omit<PodShareRequest, "storage" | "fo
   readonly vm: Vm;
   /** Milliseconds for the share to be there. */
   readonly shareMs: number;
+  /** Resolves when the pods that start now have started. */
+  startsAreOver(deadline: Deadline): Promise<void>;
+  readonly log: Pick<Log, "debug">;
 }
 
+/** A container that follows at once asks for the share itself; before one whose image is still to come it has time. */
+const BACKGROUND_MS = 1_000;
+
 export function createPodStorage(request: PodStorageRequest): PodStorage {
-  const { vm, containers, ledger, shareMs } = request;
+  const { vm, containers, ledger, shareMs, log } = request;
   const disks = createDisks(vm.storage);
   const busy = new Set<Promise<unknown>>();
   const lost = Promise.withResolvers<string>();
   let folder: ShareFolder | undefined;
   let opening: Promise<PodShare> | undefined;
-  let closed = false;
+  const closing = new AbortController();
   let vmIsGone = false;
   void vm.exited.then(() => {
     vmIsGone = true;
@@ -47,7 +57,6 @@ export function createPodStorage(request: PodStorageRequest): PodStorage {
     void settled.then(() => busy.delete(settled));
     return work;
   };
-  // For the first container: a guest that is plugged something in works for as long as it needed to become the pod's.
   const share = (): Promise<PodShare> => {
     if (opening !== undefined) return opening;
     const mine = during(open());
@@ -65,19 +74,33 @@ export function createPodStorage(request: PodStorageRequest): PodStorage {
       deadlineIn(shareMs, "share folders with the guest"),
     );
     void opened.server.ended.then((reason) => {
-      if (!closed && !vmIsGone) lost.resolve(reason);
+      if (!closing.signal.aborted && !vmIsGone) lost.resolve(reason);
     });
     return opened;
   };
+  // A guest that is plugged something in works for as long as it needed to become the pod's: whoever starts goes first.
+  const openInBackground = async (): Promise<void> => {
+    const { signal } = closing;
+    await setTimeout(BACKGROUND_MS, undefined, { signal });
+    await request.startsAreOver(deadlineIn(shareMs, "wait for pods that start", signal));
+    signal.throwIfAborted();
+    await share();
+  };
   return {
     lost: lost.promise,
+    begin() {
+      openInBackground().catch((error: unknown) => {
+        // The first container tries again, and says why when it fails as well.
+        if (!closing.signal.aborted) log.debug("no share in the background", { error });
+      });
+    },
     async prepare(wanted, deadline) {
-      if (closed) throw podIsClosing(wanted.containerId);
+      if (closing.signal.aborted) throw podIsClosing(wanted.containerId);
       const context = { share: share(), containers, disks, vmIsGone: () => vmIsGone };
       return during(prepareContainer(context, wanted, deadline));
     },
     async close() {
-      closed = true;
+      closing.abort();
       await Promise.all(busy);
     },
   };

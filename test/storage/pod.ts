@@ -81,7 +81,8 @@ export async function bootStoragePod(mark: string): Promise<StoragePod> {
   const { containers } = agent;
   const storage = createPodStorage({
     ...{ vm, containers, ledger, server: process.env.TAPIR_TEST_VIRTIOFSD ?? "", cache: "auto" },
-    ...{ shareMs: 30_000, measure: (_, work) => work() },
+    ...{ shareMs: 30_000, measure: (_, work) => work(), startsAreOver: async () => undefined },
+    log: { debug: () => undefined },
   });
   let last = 0;
   let disposed = false;
