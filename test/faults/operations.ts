@@ -1,7 +1,5 @@
-import { setTimeout } from "node:timers/promises";
-import { connectManagement, methods } from "../../cli/management-client.ts";
-import { sandboxDirectory } from "../../shim/state/directory.ts";
 import type { Deadline } from "../../sys/deadline.ts";
+import { addLink, interfacesUntil } from "../harness/guest-interfaces.ts";
 import { runOk } from "../harness/run.ts";
 import type { TestPod } from "../harness/workload.ts";
 import type { Site } from "./site.ts";
@@ -28,7 +26,6 @@ export interface Operation {
 const CALL_SECONDS = 270;
 /** The monitor tries again after at most 5 s. */
 const WAIT_SECONDS = 20;
-const LOOK_AGAIN_MS = 50;
 const SLEEP = { command: ["sleep", "1000"] };
 const LINK = "eth9";
 
@@ -56,37 +53,13 @@ async function plugged(site: Site, deadline: Deadline): Promise<Subject> {
 
 /** As CNI does for a network that is added later; the monitor sees it. */
 async function plug(site: Site, { pod: target, netns = "" }: Subject, deadline: Deadline): Promise<void> {
-  const args = ["link", "add", LINK, "type", "veth", "peer", "name", `${LINK}-far`];
-  await ip(netns, args, deadline);
-  // One end, so that there is one NIC.
-  await ip(netns, ["link", "set", `${LINK}-far`, "netns", site.node.mark], deadline);
-  await ip(netns, ["link", "set", LINK, "up"], deadline);
-  await interfacesUntil(site, target?.id ?? "", (names) => names.includes(LINK), deadline);
+  await addLink(site.node, netns, { link: LINK, far: `${LINK}-far` }, deadline);
+  await interfacesUntil(site.node, target?.id ?? "", (names) => names.includes(LINK), deadline);
 }
 
 async function unplug(site: Site, { pod: target, netns = "" }: Subject, deadline: Deadline): Promise<void> {
-  await ip(netns, ["link", "del", LINK], deadline);
-  await interfacesUntil(site, target?.id ?? "", (names) => !names.includes(LINK), deadline);
-}
-
-/** The guest is asked until it says so; when it cannot be asked any more, that is the operation's failure. */
-async function interfacesUntil(
-  { node }: Site,
-  id: string,
-  satisfied: (names: readonly string[]) => boolean,
-  deadline: Deadline,
-): Promise<void> {
-  const directory = sandboxDirectory(node.stateDirectory, "k8s.io", id);
-  for (;;) {
-    using connection = await deadline.race(connectManagement(directory));
-    const { interfaces } = await deadline.race(connection.call(methods.listInterfaces, {}));
-    if (satisfied(interfaces.map(({ name }) => name))) return;
-    await setTimeout(LOOK_AGAIN_MS, undefined, { signal: deadline.signal });
-  }
-}
-
-function ip(netns: string, args: readonly string[], deadline: Deadline): Promise<string> {
-  return runOk({ command: "ip", args, deadline, netns });
+  await runOk({ command: "ip", args: ["link", "del", LINK], deadline, netns });
+  await interfacesUntil(site.node, target?.id ?? "", (names) => !names.includes(LINK), deadline);
 }
 
 async function crictl(site: Site, args: readonly string[], deadline: Deadline): Promise<void> {
