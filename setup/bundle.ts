@@ -37,7 +37,7 @@ const SHIM = {
 } as const;
 /**
  * The scripts behind it: as little as possible until containerd has its answer, then all that a pod needs. What speaks gRPC
- * comes with the first container.
+ * comes with the first question that needs it.
  */
 const GRPC = "@grpc/grpc-js";
 const SCRIPTS: Readonly<Record<string, string>> = {

@@ -4,7 +4,7 @@ import type { Agent } from "./agent-client.ts";
 
 /**
  * The agent behind QEMU's unix socket; its client comes with the first question. gRPC costs a tenth of a pod's start, and a
- * pod that was restored needs none before its first container.
+ * pod that was restored needs none before its folder share is mounted.
  */
 export function lazyAgent(socketPath: string): Agent {
   let connecting: Promise<Agent> | undefined;
