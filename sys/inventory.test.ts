@@ -17,6 +17,12 @@ test.after.always(() => rmSync(directory, { recursive: true, force: true }));
 
 const ip = (...args: string[]) => execFileSync("ip", args);
 
+async function endOfChild(child: ChildProcess): Promise<void> {
+  const ended = once(child, "exit");
+  child.kill("SIGKILL");
+  await ended;
+}
+
 /** The lines that `make` adds, and after `remove` none. */
 async function seen(make: () => void | Promise<void>, remove: () => void | Promise<void>): Promise<string[]> {
   const take = (): Promise<Inventory> => takeInventory({ mark, roots: [directory] }, deadline());
@@ -43,9 +49,7 @@ test.serial("a process is seen by its command line and by its environment", asyn
         child = spawn("sleep", ["60"], { argv0: `sleep-${argument}`, env: { ...process.env, MARK: value } });
       },
       async () => {
-        const ended = child === undefined ? [] : once(child, "exit");
-        child?.kill("SIGKILL");
-        await ended;
+        if (child !== undefined) await endOfChild(child);
       },
     );
     t.is(lines.length, 1);
@@ -54,6 +58,17 @@ test.serial("a process is seen by its command line and by its environment", asyn
       new RegExp(`^processes: left over: ${child?.pid}@\\d+ \\(sleep-${argument} 60\\)$`),
     );
   }
+});
+
+test.serial("a long command line is seen as a whole, and shown in part", async (t) => {
+  const before = await takeInventory({ mark }, deadline());
+  const child = spawn("sleep", ["60"], { argv0: `${"long/".repeat(200)}${mark}` });
+  await using _ = { [Symbol.asyncDispose]: () => endOfChild(child) };
+  const after = await takeInventory({ mark }, deadline());
+  t.regex(Object.values(after.processes).join(), new RegExp(`${mark} 60$`));
+  const [line = ""] = diffInventory(before, after);
+  t.regex(line, /left over: .*long/);
+  t.true(line.length < 400);
 });
 
 test.serial("a netns is seen with its links, its qdiscs and the sockets made in it", async (t) => {

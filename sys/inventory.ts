@@ -64,8 +64,12 @@ export function diffInventory(before: Inventory, after: Inventory): string[] {
   );
 }
 
+/** Of a command line, for one: it is compared as a whole, and shown so far. */
+const SHOWN_CHARACTERS = 300;
+
 function diffThings(before: Things, after: Things): string[] {
-  const show = (key: string, value: string): string => (value === "" ? key : `${key} (${value})`);
+  const cut = (value: string): string => value.slice(0, SHOWN_CHARACTERS);
+  const show = (key: string, value: string): string => (value === "" ? key : `${key} (${cut(value)})`);
   const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
   return keys.flatMap((key) => {
     const old = before[key];
@@ -73,6 +77,6 @@ function diffThings(before: Things, after: Things): string[] {
     if (old === now) return [];
     if (old === undefined) return [`left over: ${show(key, now ?? "")}`];
     if (now === undefined) return [`gone: ${show(key, old)}`];
-    return [`changed: ${key}: was ${old}, is ${now}`];
+    return [`changed: ${key}: was ${cut(old)}, is ${cut(now)}`];
   });
 }

@@ -13,7 +13,7 @@ export function listProcesses(mark: string | undefined): { things: Things; pids:
     if (identity === undefined || readLink(`/proc/${name}/exe`) === "") continue;
     const commandLine = readText(`/proc/${name}/cmdline`).replaceAll("\0", " ").trim();
     if (mark !== undefined && !carries(name, commandLine, mark)) continue;
-    things[`${name}@${identity.startTime}`] = commandLine.slice(0, 300);
+    things[`${name}@${identity.startTime}`] = commandLine;
     pids.push(identity.pid);
   }
   return { things, pids };

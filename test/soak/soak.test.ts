@@ -14,7 +14,8 @@ test("lives of pods, one after the other and beside one that lives on, leave the
   const work = workloads(node());
   const elder = await openElder(node(), work);
   // What comes with the first ones stays.
-  for (const name of ["first", "second"]) await round(node(), work, elder, [name]);
+  for (const name of ["first", "second"])
+    t.deepEqual((await round(node(), work, elder, [name])).failures, []);
   const samples: Figures[] = [];
   for (let life = 0; life < ROUNDS; life += 1) {
     const { figures, failures } = await round(node(), work, elder, [`life-${life}`]);
