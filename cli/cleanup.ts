@@ -4,12 +4,12 @@ import { reasonOf, TapirError } from "../sys/error.ts";
 import { isAlive } from "../sys/identity.ts";
 import { ledgerOwner, replayLedger } from "../sys/ledger.ts";
 import { Code } from "../sys/status.ts";
-import { nodeSandboxes } from "./sandboxes.ts";
+import { nodeSandboxes, unclaimedPlaces } from "./sandboxes.ts";
 
-/** `tapir cleanup`: replays the ledger of every sandbox whose owner is gone. Living ones are left alone. */
+/** `tapir cleanup`: replays the ledger of every sandbox whose owner is gone, or has none yet. Living ones are left alone. */
 export async function cleanup(): Promise<void> {
   const failures: string[] = [];
-  for (const { id, directory } of nodeSandboxes()) {
+  for (const { id, directory } of [...nodeSandboxes(), ...unclaimedPlaces()]) {
     const owner = ledgerOwner(directory);
     if (owner !== undefined && isAlive(owner)) continue;
     const result = await replayLedger(directory);

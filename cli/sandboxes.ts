@@ -1,11 +1,16 @@
 import { loadConfiguration } from "../shim/config/load.ts";
-import { listSandboxes, type SandboxPlace } from "../shim/state/directory.ts";
+import { listSandboxes, listUnclaimed, type SandboxPlace } from "../shim/state/directory.ts";
 import { TapirError } from "../sys/error.ts";
 import { Code } from "../sys/status.ts";
 
 /** The sandboxes of this node, by the state directory that its configuration names. */
 export function nodeSandboxes(): SandboxPlace[] {
   return listSandboxes(loadConfiguration().configuration.runtime.stateDir);
+}
+
+/** What is left of sandboxes that have no ledger. */
+export function unclaimedPlaces(): SandboxPlace[] {
+  return listUnclaimed(loadConfiguration().configuration.runtime.stateDir);
 }
 
 /** The one sandbox whose id begins with `prefix`. */

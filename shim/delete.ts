@@ -1,4 +1,5 @@
 import { writeSync } from "node:fs";
+import { basename } from "node:path";
 import { type Deadline, deadlineIn } from "../sys/deadline.ts";
 import { reasonOf } from "../sys/error.ts";
 import { isAlive, type ProcessIdentity } from "../sys/identity.ts";
@@ -36,16 +37,18 @@ export async function deleteCommand(invocation: Invocation): Promise<void> {
   // The deadline's own timer does not keep the process alive.
   const alive = setTimeout(() => undefined, DELETE_MS);
   // The pod's shim may serve other containers: a container's end leaves it alone.
-  if (groupOf(invocation.id, bundle)?.kind !== "container") await deleteSandbox(bundle, deadline);
+  if (groupOf(invocation.id, bundle)?.kind !== "container")
+    await deleteSandbox(invocation.id, bundle, deadline);
   clearTimeout(alive);
   writeSync(1, deleteResponse(exitOf(bundle)));
   process.exit(0);
 }
 
-async function deleteSandbox(bundle: string, deadline: Deadline): Promise<void> {
+async function deleteSandbox(id: string, bundle: string, deadline: Deadline): Promise<void> {
   await endServe(shimIdentityFile.read(bundle), deadline);
   const directory = stateDirectoryFile.read(bundle);
-  if (directory !== undefined && hasLedger(directory)) {
+  // Killed just before it wrote its ledger, or after it had removed it, a shim leaves a directory with nothing to undo.
+  if (directory !== undefined && (hasLedger(directory) || basename(directory) === id)) {
     const { failures } = await deadline.race(replayLedger(directory));
     if (failures.length > 0)
       throw new Error(`cannot undo all of ${directory}: ${failures.map(reasonOf).join("; ")}`);

@@ -4,7 +4,8 @@ import { Code } from "./status.ts";
 /**
  * Named points at which a test makes a step fail: `TAPIR_FAILPOINTS="network.tap=error,hypervisor.spawn=kill"`.
  * The names are the ledger's steps: `<step>` fails before the acquisition, `<step>!` after it, `<step>~` before it is undone;
- * and `task.<verb>` for calls of the Task API. With `meet:<path>` somebody listening on that unix socket is told each point
+ * `task.<verb>` for calls of the Task API, `storage.background` before a pod opens its folder share unasked,
+ * and `ledger.removed` between the end of the ledger and of its directory. With `meet:<path>` somebody listening on that unix socket is told each point
  * as it is reached (a line `<pid> <name>`), does what he wants, and answers with what is to happen (`go`, or an action).
  * Off unless the variable is set.
  */

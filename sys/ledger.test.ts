@@ -1,4 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   appendFileSync,
   closeSync,
@@ -6,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -227,4 +229,34 @@ test("a ledger does not grow with what is over, and tells of what is held all th
   t.deepEqual(ledgerOwner(directory), owner);
   t.deepEqual(readLedger(directory)[0]?.undo, { kind: "file", path: join(directory, "after") });
   t.deepEqual((await replayLedger(directory)).failures, []);
+});
+
+test("a directory whose ledger is gone, or was never written, is removed; not while something is mounted in it", async (t) => {
+  const { ledger, directory } = openTestLedger(t);
+  ledger.cede();
+  const place = join(directory, "shared");
+  mkdirSync(place);
+  mount({ source: "tmpfs", target: place, type: "tmpfs" });
+  writeFileSync(join(place, "precious"), "");
+  const { failures } = await replayLedger(directory);
+  t.regex(String(failures[0]), /is mounted/);
+  t.true(existsSync(join(place, "precious")));
+  unmount(place);
+  t.deepEqual(await replayLedger(directory), { undone: [], failures: [] });
+  t.false(existsSync(directory));
+});
+
+test("the ledger is the last file of its directory to go", async (t) => {
+  const { directory } = openTestLedger(t);
+  for (const name of ["a", "z"]) writeFileSync(join(directory, name), "");
+  const script = `import { replayLedger } from ${JSON.stringify(join(import.meta.dirname, "ledger.ts"))};
+await replayLedger(${JSON.stringify(directory)});`;
+  const child = spawn(process.execPath, ["--input-type=module", "--eval", script], {
+    env: { ...process.env, TAPIR_FAILPOINTS: "ledger.removed=kill" },
+  });
+  const [, signal] = await once(child, "exit");
+  t.is(signal, "SIGKILL");
+  t.deepEqual(readdirSync(directory), []);
+  await replayLedger(directory);
+  t.false(existsSync(directory));
 });

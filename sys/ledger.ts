@@ -14,7 +14,7 @@ import { type Deadline, deadlineIn } from "./deadline.ts";
 import { errnoOf, isOutOfDescriptors, wrapError } from "./error.ts";
 import { failpoint } from "./failpoint.ts";
 import { identify, type ProcessIdentity } from "./identity.ts";
-import { removeTree } from "./remove.ts";
+import { removeState } from "./state-tree.ts";
 import type { Undo } from "./undo/entry.ts";
 import { undo } from "./undo/undo.ts";
 
@@ -182,7 +182,7 @@ export function openLedger(directory: string, onHelpless?: (error: unknown) => v
       if (failures.length > 0) throw new AggregateError(failures, `could not undo ${failures.length} steps`);
       close();
       try {
-        removeTree(directory);
+        await removeState(directory, FILE);
       } catch (error) {
         helpless(error);
       }
@@ -239,7 +239,7 @@ export function ledgerOwner(directory: string): ProcessIdentity | undefined {
 
 /**
  * Undoes what a dead process left open in `directory`, last first. Returns the steps undone; what failed is in
- * `failures`, and the directory stays then for another try.
+ * `failures`, and the directory stays then for another try. One without a ledger, which holds nothing, is removed.
  */
 export async function replayLedger(directory: string): Promise<{ undone: string[]; failures: unknown[] }> {
   const undone: string[] = [];
@@ -252,7 +252,8 @@ export async function replayLedger(directory: string): Promise<{ undone: string[
       failures.push(error);
     }
   }
-  if (failures.length === 0) removeTree(directory);
+  if (failures.length === 0)
+    await removeState(directory, FILE).catch((error: unknown) => failures.push(error));
   return { undone, failures };
 }
 

@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "../../sys/error.ts";
 import { hasLedger } from "../../sys/ledger.ts";
@@ -21,6 +21,22 @@ export interface SandboxPlace {
 
 /** Every sandbox that has a ledger, in order of namespace and id; other things may lie beside them. */
 export function listSandboxes(stateDir: string): SandboxPlace[] {
+  return placesIn(stateDir).filter(({ directory }) => hasLedger(directory));
+}
+
+/** A shim writes its ledger, and removes its directory after it, in less time than this. */
+const YOUNG_MS = 60_000;
+
+/** Directories of sandboxes whose shim was killed before it wrote its ledger, or after it had removed it. */
+export function listUnclaimed(stateDir: string): SandboxPlace[] {
+  const isOld = (directory: string): boolean => {
+    const changed = statSync(directory, { throwIfNoEntry: false })?.mtimeMs;
+    return changed !== undefined && Date.now() - changed > YOUNG_MS;
+  };
+  return placesIn(stateDir).filter(({ directory }) => !hasLedger(directory) && isOld(directory));
+}
+
+function placesIn(stateDir: string): SandboxPlace[] {
   return namesIn(stateDir)
     .filter(isNamespace)
     .flatMap((namespace) =>
@@ -29,8 +45,7 @@ export function listSandboxes(stateDir: string): SandboxPlace[] {
         id,
         directory: sandboxDirectory(stateDir, namespace, id),
       })),
-    )
-    .filter(({ directory }) => hasLedger(directory));
+    );
 }
 
 /** containerd's namespaces begin with a letter or digit; what does not is ours. */

@@ -6,6 +6,7 @@ import {
   closeSync,
   constants,
   existsSync,
+  mkdirSync,
   openSync,
   readFileSync,
   rmSync,
@@ -64,6 +65,22 @@ test("delete leaves alone who has the pid of the shim, of the VM or of a ledger'
   t.true(isAlive(other), "the stranger lives");
   t.false(vm !== undefined && isAlive(vm));
   t.false(existsSync(stateOf("reused")));
+});
+
+test("delete removes the directory of a shim that was killed before its ledger was there, or after it was gone", async (t) => {
+  const dead = await start("no-ledger");
+  await killShim(dead);
+  mkdirSync(join(stateOf("no-ledger"), "points"), { recursive: true });
+  writeFileSync(join(dead.bundle, "state-directory"), stateOf("no-ledger"));
+  t.is((await remove(dead, "no-ledger")).exitCode, 0);
+  t.false(existsSync(stateOf("no-ledger")));
+
+  const other = await start("not-its-own");
+  await killShim(other);
+  mkdirSync(stateOf("somebody"), { recursive: true });
+  writeFileSync(join(other.bundle, "state-directory"), stateOf("somebody"));
+  t.is((await remove(other, "not-its-own")).exitCode, 0);
+  t.true(existsSync(stateOf("somebody")));
 });
 
 test("delete of a half-written state undoes what was written whole", async (t) => {
