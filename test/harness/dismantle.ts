@@ -37,6 +37,11 @@ export async function dismantleNode({ mark, directory, daemon }: NodeRecord): Pr
   rmSync(stateDirectoryOf(mark), { recursive: true, force: true });
 }
 
+/** Of the node's shims; the dot says that it is no namespace of containerd. */
+export function socketDirectoryOf(mark: string): string {
+  return `${stateDirectoryOf(mark)}/.s`;
+}
+
 /** On tmpfs where /run is one. Short: the path of a socket in it may have 107 bytes. */
 export function stateDirectoryOf(mark: string): string {
   return `/run/${mark}`;

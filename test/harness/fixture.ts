@@ -1,6 +1,7 @@
 import type { TestFn } from "ava";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { type Inventory, takeInventory } from "../../sys/inventory.ts";
+import { daemonDescriptors } from "./daemon-descriptors.ts";
 import { type NodeOptions, startNode, type TestNode } from "./node.ts";
 import { settledDifference } from "./settle.ts";
 
@@ -78,12 +79,16 @@ export function useInventory(
   });
 }
 
-/** What belongs to a node besides its daemon, which a test may have restarted. */
-export async function nodeInventory(node: TestNode, deadline: Deadline): Promise<Inventory> {
-  const all = await takeInventory({ mark: node.mark, roots: [node.stateDirectory] }, deadline);
+/** What belongs to a node besides its daemon, which a test may have restarted; `roots`: where else it keeps files. */
+export async function nodeInventory(
+  node: TestNode,
+  deadline: Deadline,
+  roots: readonly string[] = [],
+): Promise<Inventory> {
+  const all = await takeInventory({ mark: node.mark, roots: [node.stateDirectory, ...roots] }, deadline);
   const { pid, startTime } = node.containerd.identity();
   const { [`${pid}@${startTime}`]: _daemon, ...processes } = all.processes;
-  return { ...all, processes };
+  return { ...all, processes, descriptors: daemonDescriptors(node.containerd) };
 }
 
 const NO_SUCH_NODE = "tn-none";

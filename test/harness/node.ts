@@ -4,9 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { readMounts } from "../../sys/inventory/mountinfo.ts";
+import { mount } from "../../sys/mount.ts";
 import { type Containerd, startContainerd } from "./containerd.ts";
+import { containerdPaths } from "./containerd-config.ts";
 import { type Crictl, crictl, type PodConfig } from "./crictl.ts";
-import { dismantleNode, type NodeRecord, stateDirectoryOf } from "./dismantle.ts";
+import { dismantleNode, type NodeRecord, socketDirectoryOf, stateDirectoryOf } from "./dismantle.ts";
 import { makeNetns } from "./netns.ts";
 import {
   type CniConflist,
@@ -53,6 +55,8 @@ export interface NodeOptions {
   readonly configuration?: string;
   /** Environment of containerd and its shims. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Bytes of a tmpfs where containerd keeps what is only for its life, the bundles of tasks among it; else a folder of the disk. */
+  readonly bundleBytes?: number;
 }
 
 const START_DEADLINE_MS = 60_000;
@@ -65,6 +69,8 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
   let containerd: Containerd | undefined;
   try {
     mkdirSync(directory, { mode: 0o711 });
+    if (options.bundleBytes !== undefined)
+      mountBundles(containerdPaths(directory).state, options.bundleBytes);
     const netns = await makeNetns(mark);
     await prepareForPods(mark, netns.path, deadline);
     const stateDirectory = stateDirectoryOf(mark);
@@ -78,6 +84,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
         pauseImage: PAUSE_IMAGE,
         env: {
           TAPIR_TEST_NODE: mark,
+          TAPIR_SOCKET_DIR: socketDirectoryOf(mark),
           TAPIR_CONFIG: writeConfiguration(directory, stateDirectory, options.configuration),
           PATH: `${BUILT.shim}:${process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin"}`,
           ...options.env,
@@ -119,6 +126,11 @@ const cgroupRoots = (): string[] => [
   ),
 ];
 
+function mountBundles(target: string, bytes: number): void {
+  mkdirSync(target, { mode: 0o711 });
+  mount({ source: "tmpfs", target, type: "tmpfs", data: `mode=711,size=${bytes}` });
+}
+
 /** Where a node's cache server belongs: nothing else of a VM that nobody has taken tells whose it is. */
 export const cacheCgroup = (mark: string): string => join(cgroupRoots().at(-1) ?? "", mark, "cache");
 
@@ -135,6 +147,7 @@ async function importImage(directory: string, socket: string, deadline: Deadline
  */
 async function prepareForPods(mark: string, netns: string, deadline: Deadline): Promise<void> {
   mkdirSync(join(stateDirectoryOf(mark), "k8s.io"), { recursive: true, mode: 0o700 });
+  mkdirSync(socketDirectoryOf(mark), { mode: 0o700 });
   const bridge = ["link", "add", "tapir0", "address", "02:00:0a:58:00:01", "type", "bridge"];
   await runOk({ command: "ip", args: bridge, netns, deadline });
   await runOk({ command: "ip", args: ["link", "set", "tapir0", "up"], netns, deadline });

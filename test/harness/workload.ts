@@ -56,9 +56,10 @@ export interface Workloads {
 
 /** The CRI has no events that could be waited for. */
 const LOOK_AGAIN_MS = 100;
-const CRI_TIMEOUT = "180s";
+/** Seconds that crictl waits for an answer. */
+const CRI_TIMEOUT = 180;
 
-export function workloads(node: TestNode): Workloads {
+export function workloads(node: TestNode, timeoutSeconds = CRI_TIMEOUT): Workloads {
   const programs = join(node.directory, "bin");
   const endpoint = `unix://${node.containerd.socket}`;
   const program = (name: string, line: string): void => {
@@ -68,7 +69,7 @@ export function workloads(node: TestNode): Workloads {
     chmodSync(path, 0o755);
   };
   mkdirSync(programs, { recursive: true });
-  const flags = `--runtime-endpoint ${endpoint} --image-endpoint ${endpoint} --timeout ${CRI_TIMEOUT}`;
+  const flags = `--runtime-endpoint ${endpoint} --image-endpoint ${endpoint} --timeout ${timeoutSeconds}s`;
   program("crictl", `${built(BUILT.crictl)} ${flags}`);
   program("ctr", `ctr --address ${node.containerd.socket} --namespace k8s.io`);
   const env = { ...process.env, PATH: `${programs}:${process.env.PATH}` };
