@@ -2,6 +2,7 @@ import { setTimeout } from "node:timers/promises";
 import type { Vm } from "../../hypervisor/hypervisor.ts";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { TapirError } from "../../sys/error.ts";
+import { failpoint } from "../../sys/failpoint.ts";
 import { Code } from "../../sys/status.ts";
 import type { Log } from "../log.ts";
 import type { WorkloadStorage } from "../sandbox/workload-storage.ts";
@@ -83,6 +84,7 @@ export function createPodStorage(request: PodStorageRequest): PodStorage {
     const { signal } = closing;
     await setTimeout(BACKGROUND_MS, undefined, { signal });
     await request.startsAreOver(deadlineIn(shareMs, "wait for pods that start", signal));
+    await failpoint("storage.background");
     signal.throwIfAborted();
     await share();
   };

@@ -15,18 +15,25 @@ export interface Meeting extends AsyncDisposable {
   readonly setting: string;
   /** Who is asked from now on; everybody goes on when nobody is. */
   attend(host: ((encounter: Encounter) => Promise<Answer> | Answer) | undefined): void;
+  /** Lets go on what pods do unasked; until then it waits, so that no operation meets its steps by chance. */
+  letGo(): void;
 }
+
+/** Where a pod stops before it does something that nobody asked for: its time is its own. */
+const BACKGROUND = "storage.background";
 
 /** The place where processes with failpoints stop at each step (sys/failpoint.ts). */
 export async function openMeeting(path: string): Promise<Meeting> {
   let host: Parameters<Meeting["attend"]>[0];
   const guests = new Set<Socket>();
+  const waiting = new Set<() => void>();
   const server = createServer((socket) => {
     guests.add(socket);
     socket.on("close", () => guests.delete(socket));
     socket.on("error", () => undefined);
     socket.once("data", async (line) => {
       const [pid = "", step = ""] = String(line).trim().split(" ");
+      if (step === BACKGROUND) await new Promise<void>((resolve) => waiting.add(resolve));
       const ask = async (): Promise<Answer> => (await host?.({ pid: Number(pid), step })) ?? "go";
       const answer = await ask().catch(() => "go");
       socket.end(`${answer}\n`);
@@ -37,6 +44,10 @@ export async function openMeeting(path: string): Promise<Meeting> {
     setting: `meet:${path}`,
     attend(next) {
       host = next;
+    },
+    letGo() {
+      for (const go of waiting) go();
+      waiting.clear();
     },
     async [Symbol.asyncDispose]() {
       for (const guest of guests) guest.destroy();
