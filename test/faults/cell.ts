@@ -4,11 +4,11 @@ import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { reasonOf } from "../../sys/error.ts";
 import { readProc } from "../../sys/identity.ts";
 import { listProcesses } from "../../sys/inventory/processes.ts";
-import { nodeInventory } from "../harness/fixture.ts";
 import { settledDifference } from "../harness/settle.ts";
 import { type Blow, FAULTS, type Fault } from "./faults.ts";
-import type { Operation, Subject } from "./operations.ts";
+import type { Operation } from "./operations.ts";
 import type { Site } from "./site.ts";
+import { wrongView } from "./view.ts";
 
 /** One operation with one fault at one of its steps. */
 export interface Cell {
@@ -23,6 +23,8 @@ export interface CellResult {
   readonly fault: string;
   /** How long the operation took, fault included, milliseconds. */
   readonly ms: number;
+  /** Where all of the cell's time went, milliseconds. */
+  readonly times: Readonly<Record<string, number>>;
   /** False when the operation failed, which it may. */
   readonly succeeded: boolean;
   /** Whether the operation came to the step. */
@@ -47,45 +49,37 @@ const REAP_MS = 5_000;
 const LOOK_AGAIN_MS = 100;
 const LAST_STEPS_MS = 500;
 
+/** Seconds that the operation may take with that fault. */
+function limitOf({ limitSeconds, muteSeconds, waits }: Operation, fault: Fault): number {
+  const usual = fault.mutes === true ? (muteSeconds ?? limitSeconds) : limitSeconds;
+  // Nobody is held up who only looks.
+  return usual + (waits === true ? 0 : (fault.holdsSeconds ?? 0));
+}
+
 /** `idle` is called when from now on the cell only waits. */
 export async function runCell(
   site: Site,
   { operation, step, fault }: Cell,
   idle: () => void,
 ): Promise<CellResult> {
+  const clock = startClock();
   site.renewTemplate();
   const subject = await operation.prepare(site, deadlineIn(PREPARE_MS, `prepare ${operation.name}`));
+  clock.lap("prepare");
   let blow: Blow | undefined;
   /** The operation may be over before the fault is. */
   let striking: Promise<unknown> = Promise.resolve();
+  site.exits.forget();
   site.meeting.attend(async (encounter) => {
     if (blow !== undefined || encounter.step !== step) return "go";
     blow = "go";
+    if (fault.slow === true) idle();
     const strike = Promise.resolve(fault.strike(site, encounter, subject));
     striking = strike.catch(() => undefined);
     blow = await strike;
-    if (fault.slow === true && blow === "go") idle();
     return blow === "nothing" ? "go" : blow;
   });
   const problems: string[] = [];
-  const startMs = performance.now();
-  const limitMs = operation.limitSeconds * 1000;
-  const deadline = deadlineIn(limitMs, operation.name);
-  const failure = await operation.run(site, subject, deadline).then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  const ms = Math.round(performance.now() - startMs);
-  await laggards(operation);
-  site.meeting.attend(undefined);
-  await striking;
-  const late = operation.waits ? limitMs + TOLERANCE_MS : limitMs;
-  if (ms > late) problems.push(`${operation.name} did not return within ${operation.limitSeconds} s`);
-  if (operation.waits && fault.passes && failure !== undefined) {
-    problems.push(`${operation.name} did not come about: ${reasonOf(failure).slice(0, 500)}`);
-  }
-  if (blow === undefined && operation.waits !== true)
-    problems.push(`${operation.name} did not come to ${step}`);
   const attempt = async (work: () => Promise<void> | undefined): Promise<void> => {
     try {
       await work();
@@ -93,13 +87,41 @@ export async function runCell(
       problems.push(reasonOf(error).slice(0, 500));
     }
   };
+  const startMs = performance.now();
+  const limitSeconds = limitOf(operation, fault);
+  const limitMs = limitSeconds * 1000;
+  const failure = await operation.run(site, subject, deadlineIn(limitMs, operation.name)).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  const ms = Math.round(performance.now() - startMs);
+  await laggards(operation);
+  site.meeting.attend(undefined);
+  await striking;
+  clock.lap("run");
+  const late = operation.waits ? limitMs + TOLERANCE_MS : limitMs;
+  if (ms >= late) problems.push(`${operation.name} did not return within ${limitSeconds} s`);
+  if (operation.waits && fault.passes && failure !== undefined) {
+    problems.push(`${operation.name} did not come about: ${reasonOf(failure).slice(0, 500)}`);
+  }
+  if (blow === undefined && operation.waits !== true)
+    problems.push(`${operation.name} did not come to ${step}`);
   await attempt(() => fault.heal?.(site));
-  if (fault.fatal && blow === "go" && failure === undefined) await attempt(() => seenDead(site, subject));
+  clock.lap("heal");
+  if (blow === "go" || blow === "error") {
+    const view = deadlineIn(VIEW_MS, "see what containerd says");
+    await attempt(() => untilRight(() => wrongView(site, operation, fault, view), view));
+  }
   await attempt(() => untilRight(async () => zombieOf(site), deadlineIn(REAP_MS, "reap")));
+  clock.lap("view");
   await attempt(() => site.node.removePods(deadlineIn(CLEAN_MS, "remove the pods")));
+  clock.lap("clean");
   idle();
   const settle = deadlineIn(SETTLE_MS, "settle");
-  const leaks = await settledDifference(site.empty, () => nodeInventory(site.node, settle), settle);
+  const leaks = await settledDifference(site.empty, () => site.inventory(settle), settle);
+  if (fault.endsShim !== true)
+    problems.push(...site.exits.repeated().map((exit) => `told more than once: ${exit}`));
+  clock.lap("settle");
   const succeeded = failure === undefined;
   const reached = blow !== undefined;
   const struck = blow === "go" || blow === "error";
@@ -108,6 +130,7 @@ export async function runCell(
     step,
     fault: fault.name,
     ms,
+    times: clock.laps,
     succeeded,
     reached,
     struck,
@@ -116,26 +139,23 @@ export async function runCell(
   };
 }
 
+/** What a cell's time goes to, milliseconds. */
+function startClock(): { readonly laps: Record<string, number>; lap(name: string): void } {
+  let last = performance.now();
+  const laps: Record<string, number> = {};
+  return {
+    laps,
+    lap(name) {
+      const now = performance.now();
+      laps[name] = Math.round(now - last);
+      last = now;
+    },
+  };
+}
+
 /** What comes about by itself may be seen before its last steps are done. */
 async function laggards({ waits }: Operation): Promise<void> {
   if (waits === true) await setTimeout(LAST_STEPS_MS);
-}
-
-/** containerd knows that the pod is dead, and with it what ran in it. */
-async function seenDead({ node, work }: Site, { pod, container }: Subject): Promise<void> {
-  const deadline = deadlineIn(VIEW_MS, "see the pod's end");
-  const wrong = async (): Promise<string | undefined> => {
-    for (const id of pod === undefined ? await node.crictl.pods(deadline) : [pod.id]) {
-      const known = await node.crictl.inspectp(id, deadline).catch(() => undefined);
-      if (known?.state === "SANDBOX_READY") return "the pod is SANDBOX_READY though it is dead";
-    }
-    const state =
-      container === undefined ? undefined : await work.status(container, deadline).catch(() => undefined);
-    return state?.state === "CONTAINER_RUNNING"
-      ? "the container is CONTAINER_RUNNING though it is dead"
-      : undefined;
-  };
-  await untilRight(wrong, deadline);
 }
 
 /** A process that has ended and that its parent, one of the site's, has not noticed. */
@@ -151,7 +171,7 @@ function zombieOf({ node }: Site): string | undefined {
 
 async function untilRight(wrong: () => Promise<string | undefined>, deadline: Deadline): Promise<void> {
   for (;;) {
-    const fault = await wrong();
+    const fault = await wrong().catch(reasonOf);
     if (fault === undefined) return;
     if (deadline.remainingMs() < LOOK_AGAIN_MS) throw new Error(fault);
     await setTimeout(LOOK_AGAIN_MS);
@@ -169,8 +189,9 @@ export interface Step {
 export async function stepsOf(site: Site, operation: Operation): Promise<Step[]> {
   const subject = await operation.prepare(site, deadlineIn(PREPARE_MS, `prepare ${operation.name}`));
   const steps = new Map<string, Step>();
-  site.meeting.attend(({ step: name }) => {
-    const absent = FAULTS.filter((fault) => fault.present?.(site, subject) === false).map(
+  site.meeting.attend((encounter) => {
+    const { step: name } = encounter;
+    const absent = FAULTS.filter((fault) => fault.present?.(site, subject, encounter) === false).map(
       (fault) => fault.name,
     );
     if (!steps.has(name)) steps.set(name, { name, absent });
@@ -183,15 +204,28 @@ export async function stepsOf(site: Site, operation: Operation): Promise<Step[]>
   return [...steps.values()];
 }
 
-/** Of a cell that need not be run: at that step there is nothing that the fault could strike. */
-export const nothingToStrike = ({ operation, step, fault }: Cell): CellResult => ({
+const unstruck = ({ operation, step, fault }: Cell) => ({
   operation: operation.name,
   step,
   fault: fault.name,
   ms: 0,
+  times: {},
+  struck: false,
+  leaks: [],
+});
+
+/** Of a cell that need not be run: at that step there is nothing that the fault could strike. */
+export const nothingToStrike = (cell: Cell): CellResult => ({
+  ...unstruck(cell),
   succeeded: true,
   reached: true,
-  struck: false,
   problems: [],
-  leaks: [],
+});
+
+/** Of a cell that could not be run, which is never green. */
+export const notRun = (cell: Cell, why: string): CellResult => ({
+  ...unstruck(cell),
+  succeeded: false,
+  reached: false,
+  problems: [why],
 });

@@ -1,15 +1,28 @@
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
-import { readMounts } from "../../sys/inventory/mountinfo.ts";
-import { listProcesses } from "../../sys/inventory/processes.ts";
+import { deadlineIn } from "../../sys/deadline.ts";
 import { unmount } from "../../sys/mount.ts";
+import { containerdPaths } from "../harness/containerd-config.ts";
 import { run } from "../harness/run.ts";
 import type { Answer, Encounter } from "./meeting.ts";
 import { closeMonitors, isMonitored, panicGuests, pauseGuests, resumeGuests } from "./monitor.ts";
 import type { Subject } from "./operations.ts";
 import type { Site } from "./site.ts";
+import {
+  atCni,
+  atShim,
+  FILLER,
+  fill,
+  kill,
+  netnsOf,
+  pidLimits,
+  QEMU,
+  runs,
+  signal,
+  soon,
+  VIRTIOFSD,
+} from "./targets.ts";
 
 export type Blow = Answer | "nothing";
 
@@ -24,29 +37,48 @@ export interface Fault {
   readonly slow?: boolean;
   /** Whether it strikes what only a pod with a running guest and containers has. */
   readonly running?: boolean;
+  /** The guest does not answer any more, or not for a minute: deadlines of the product pass. */
+  readonly mutes?: boolean;
+  /** Whoever called waits this much longer, seconds. */
+  readonly holdsSeconds?: number;
+  /** The shim ends by it, and containerd tells of the ends of its tasks itself, also of those that the shim has told of. */
+  readonly endsShim?: boolean;
   /** Whether there is something to strike; to look changes nothing. */
-  present?(site: Site, subject: Subject): boolean;
+  present?(site: Site, subject: Subject, encounter: Encounter): boolean;
   /** Does it; what the step is told then, or that there was nothing to strike. */
   strike(site: Site, encounter: Encounter, subject: Subject): Promise<Blow> | Blow;
   /** Takes back what would keep the node from being cleaned. */
   heal?(site: Site): Promise<void>;
 }
 
-const RESTART_MS = 30_000;
-const soon = (job: string): Deadline => deadlineIn(RESTART_MS, job);
-const FILLER = "filler";
-const QEMU = /^\S*qemu-system/;
-const VIRTIOFSD = /^\S*virtiofsd/;
-const STALL_MS = 60_000;
+const STALL_SECONDS = 60;
+const STALL_MS = STALL_SECONDS * 1000;
 /** Of one that happens; a guest that does not run yet is waited for as long. */
 const PANIC_MS = 5_000;
 const stalls = new WeakMap<Site, Promise<void>>();
+
+function afterStall(site: Site, goOn: () => unknown): void {
+  const over = setTimeout(STALL_MS).then(goOn);
+  stalls.set(
+    site,
+    over.then(
+      () => undefined,
+      () => undefined,
+    ),
+  );
+}
+
+async function stallIsOver(site: Site): Promise<void> {
+  await stalls.get(site);
+}
 
 export const FAULTS: readonly Fault[] = [
   { name: "step fails", fatal: false, passes: true, strike: () => "error" },
   {
     name: "shim killed",
     fatal: true,
+    endsShim: true,
+    present: atShim,
     strike(_, { pid }) {
       kill(pid, "SIGKILL");
       return "go";
@@ -78,47 +110,48 @@ export const FAULTS: readonly Fault[] = [
     name: "VM stalls for 60 s",
     fatal: false,
     slow: true,
+    mutes: true,
+    holdsSeconds: STALL_SECONDS,
     present: runs(QEMU),
     strike(site) {
       const blow = signal(site, QEMU, "SIGSTOP");
-      const goOn = async (): Promise<void> => {
-        await setTimeout(STALL_MS);
-        signal(site, QEMU, "SIGCONT");
-      };
-      if (blow === "go")
-        stalls.set(
-          site,
-          goOn().catch(() => undefined),
-        );
+      if (blow === "go") afterStall(site, () => signal(site, QEMU, "SIGCONT"));
       return blow;
     },
-    heal: async (site) => stalls.get(site),
+    heal: stallIsOver,
   },
   {
     name: "agent stalls for 60 s",
     fatal: false,
     slow: true,
+    mutes: true,
+    holdsSeconds: STALL_SECONDS,
     present: isMonitored,
     async strike(site) {
       if (!(await pauseGuests(site, soon("pause")))) return "nothing";
-      const goOn = async (): Promise<void> => {
-        await setTimeout(STALL_MS);
-        await resumeGuests(site, soon("resume"));
-      };
-      stalls.set(
-        site,
-        goOn().catch(() => undefined),
-      );
+      afterStall(site, () => resumeGuests(site, soon("resume")));
       return "go";
     },
-    heal: async (site) => stalls.get(site),
+    heal: stallIsOver,
   },
   {
     name: "QEMU stopped",
     fatal: false,
     slow: true,
+    mutes: true,
     present: runs(QEMU),
     strike: (site) => signal(site, QEMU, "SIGSTOP"),
+  },
+  {
+    name: "virtiofsd stopped",
+    fatal: false,
+    slow: true,
+    mutes: true,
+    present: runs(VIRTIOFSD),
+    strike: (site) => signal(site, VIRTIOFSD, "SIGSTOP"),
+    async heal(site) {
+      signal(site, VIRTIOFSD, "SIGCONT");
+    },
   },
   {
     name: "virtiofsd killed",
@@ -141,6 +174,19 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   {
+    name: "containerd stopped",
+    fatal: false,
+    slow: true,
+    holdsSeconds: STALL_SECONDS,
+    strike(site): Blow {
+      const pid = site.node.containerd.identity().pid;
+      kill(pid, "SIGSTOP");
+      afterStall(site, () => kill(pid, "SIGCONT"));
+      return "go";
+    },
+    heal: stallIsOver,
+  },
+  {
     name: "netns removed",
     fatal: false,
     present: (site, subject) => netnsOf(site, subject) !== undefined,
@@ -155,6 +201,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "no descriptors",
     fatal: false,
+    endsShim: true,
+    present: atShim,
     async strike(_, { pid }): Promise<Blow> {
       const args = ["--pid", String(pid), "--nofile=16:16"];
       await run({ command: "prlimit", args, deadline: soon("limit descriptors") });
@@ -178,53 +226,43 @@ export const FAULTS: readonly Fault[] = [
     name: "state full",
     fatal: false,
     async strike({ node }): Promise<Blow> {
-      const file = join(node.stateDirectory, FILLER);
-      await run({
-        command: "dd",
-        args: ["if=/dev/zero", `of=${file}`, "bs=64k"],
-        deadline: soon("fill tmpfs"),
-      });
+      await fill(node.stateDirectory);
       return "go";
     },
     async heal({ node }) {
       rmSync(join(node.stateDirectory, FILLER), { force: true });
     },
   },
+  {
+    // Where containerd has the bundles of tasks.
+    name: "disk full",
+    fatal: false,
+    async strike({ node }): Promise<Blow> {
+      await fill(containerdPaths(node.directory).state);
+      return "go";
+    },
+    async heal({ node }) {
+      rmSync(join(containerdPaths(node.directory).state, FILLER), { force: true });
+    },
+  },
+  {
+    name: "CNI plugin killed",
+    fatal: false,
+    present: atCni,
+    strike(_, { pid }) {
+      kill(pid, "SIGKILL");
+      return "go";
+    },
+  },
+  {
+    name: "CNI hangs for 60 s",
+    fatal: false,
+    slow: true,
+    holdsSeconds: STALL_SECONDS,
+    present: atCni,
+    async strike(): Promise<Blow> {
+      await setTimeout(STALL_MS);
+      return "go";
+    },
+  },
 ];
-
-function kill(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch {
-    // It is gone already.
-  }
-}
-
-const processesOf = ({ node }: Site, program: RegExp): number[] =>
-  Object.entries(listProcesses(node.mark).things)
-    .filter(([, commandLine]) => program.test(commandLine))
-    .map(([key]) => Number(key.split("@")[0]));
-
-function runs(program: RegExp): (site: Site) => boolean {
-  return (site) => processesOf(site, program).length > 0;
-}
-
-function signal(site: Site, program: RegExp, name: NodeJS.Signals): Blow {
-  const pids = processesOf(site, program);
-  for (const pid of pids) kill(pid, name);
-  return pids.length === 0 ? "nothing" : "go";
-}
-
-/** Of a pod that is being started containerd has not said yet where it is. */
-function netnsOf({ node }: Site, { netns }: Subject): string | undefined {
-  if (netns !== undefined) return existsSync(netns) ? netns : undefined;
-  const namespaces = readMounts().filter(({ type, target }) => type === "nsfs" && target.includes(node.mark));
-  return namespaces.map(({ target }) => target).find((target) => target !== node.netns);
-}
-
-/** Of the pods' parent, in either version of cgroups. */
-function pidLimits({ node }: Site): string[] {
-  return ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"]
-    .map((root) => join(root, node.mark, "pids.max"))
-    .filter((file) => existsSync(file));
-}

@@ -1,7 +1,8 @@
 import { copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { reasonOf } from "../../sys/error.ts";
 import { PROJECT } from "../harness/project.ts";
-import { type Cell, type CellResult, runCell } from "./cell.ts";
+import { type Cell, type CellResult, notRun, runCell } from "./cell.ts";
 import { isRed } from "./draw.ts";
 import type { Gate } from "./gate.ts";
 import { type Kept, openSite, type Site } from "./site.ts";
@@ -20,24 +21,35 @@ export interface LaneRequest {
 export async function runLane({ kept, gate, next, onResult }: LaneRequest, first?: Site): Promise<void> {
   let site = first;
   const renew = async (): Promise<Site> => {
-    await site?.[Symbol.asyncDispose]();
+    const old = site;
     site = undefined;
+    await old?.[Symbol.asyncDispose]();
     site = await openSite(kept);
     return site;
+  };
+  /** A site that cannot be opened, or a pod that cannot be prepared, costs the cell and not the lane. */
+  const attempt = async (cell: Cell, leave: () => void): Promise<CellResult> => {
+    try {
+      const result = await runCell(site ?? (await renew()), cell, leave);
+      // A fault may have cost the template its trust: then the next pod takes other steps, and the cell is tried with a new one.
+      if (result.reached || result.leaks.length > 0) return result;
+      return await runCell(await renew(), cell, leave);
+    } catch (error) {
+      return notRun(cell, `the cell was not run: ${reasonOf(error).slice(0, 1000)}`);
+    }
   };
   try {
     for (let cell = next(); cell !== undefined; cell = next()) {
       const leave = await gate.enter();
       try {
-        let result = await runCell(site ?? (await renew()), cell, leave);
-        // A fault may have cost the template its trust: then the next pod takes other steps, and the cell is tried with a new one.
-        if (!result.reached && result.leaks.length === 0) result = await runCell(await renew(), cell, leave);
+        const result = await attempt(cell, leave);
         onResult(result);
         if (isRed(result) && site !== undefined) {
           copyFileSync(site.node.containerd.log, logOf(result));
           // What is left would be found again by every cell to come.
-          await site[Symbol.asyncDispose]();
+          const old = site;
           site = undefined;
+          await Promise.resolve(old[Symbol.asyncDispose]()).catch(() => undefined);
         }
       } finally {
         leave();

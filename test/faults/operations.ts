@@ -1,3 +1,7 @@
+import { existsSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
+import { sandboxDirectory } from "../../shim/state/directory.ts";
+import { readTimeline } from "../../shim/state/timeline.ts";
 import type { Deadline } from "../../sys/deadline.ts";
 import { addLink, interfacesUntil } from "../harness/guest-interfaces.ts";
 import { runOk } from "../harness/run.ts";
@@ -16,6 +20,10 @@ export interface Operation {
   readonly name: string;
   /** Seconds until nothing more is to be expected; of a call, what it may take, of a wait, how long it is waited. */
   readonly limitSeconds: number;
+  /** The same when the guest does not answer: its deadlines pass, and what was begun is taken back. */
+  readonly muteSeconds?: number;
+  /** Whether a container may have ended though its pod is ready: it was stopped first, or did not start. */
+  readonly endsContainers?: boolean;
   /** Nobody is called: it comes about by itself, and again after a failure that passes. */
   readonly waits?: boolean;
   prepare(site: Site, deadline: Deadline): Promise<Subject>;
@@ -24,10 +32,21 @@ export interface Operation {
 
 /** Longer than any deadline of the product under TCG: 120 s to make a pod or container, as long again to take it back. */
 const CALL_SECONDS = 270;
+/** What asks the guest something: seconds when it answers, and 20 s when it does not. */
+const ASK_SECONDS = 60;
+/** An exec that the guest does not start: 120 s for that, 20 s each for ending and forgetting it. */
+const MUTE_EXEC_SECONDS = 180;
+/** A guest that does not answer a SIGKILL within 20 s loses its VM, which has 15 s to stop. */
+const STOP_SECONDS = 45;
+const REMOVE_SECONDS = 60;
 /** The monitor tries again after at most 5 s. */
 const WAIT_SECONDS = 20;
 const SLEEP = { command: ["sleep", "1000"] };
 const LINK = "eth9";
+const SHARE_MS = 8_000;
+const LOOK_AGAIN_MS = 100;
+/** The step of the pod's timeline after which there is nothing more to do for the share. */
+const SHARE_MOUNTED = "mount share";
 
 async function pod(site: Site, deadline: Deadline): Promise<Subject & { readonly pod: TestPod }> {
   const made = await site.work.pod("faulty", deadline);
@@ -62,6 +81,25 @@ async function unplug(site: Site, { pod: target, netns = "" }: Subject, deadline
   await interfacesUntil(site.node, target?.id ?? "", (names) => !names.includes(LINK), deadline);
 }
 
+/** Until the pod has its folder share. When it cannot, the container's start tries again: then the wait is over some time. */
+async function shareSettled({ node }: Site, id: string, deadline: Deadline): Promise<void> {
+  const limit = deadline.within(SHARE_MS, "see the folder share");
+  const directory = sandboxDirectory(node.stateDirectory, "k8s.io", id);
+  while (!limit.signal.aborted && existsSync(directory)) {
+    if (laterSteps(directory).includes(SHARE_MOUNTED)) return;
+    await setTimeout(LOOK_AGAIN_MS);
+  }
+}
+
+/** None when the file is being written, or gone. */
+function laterSteps(directory: string): string[] {
+  try {
+    return readTimeline(directory).later.map(({ name }) => name);
+  } catch {
+    return [];
+  }
+}
+
 async function crictl(site: Site, args: readonly string[], deadline: Deadline): Promise<void> {
   const { exitCode, stderr } = await site.work.crictl(args, deadline);
   if (exitCode !== 0) throw new Error(`crictl ${args.join(" ")}: ${stderr.trim().slice(-1000)}`);
@@ -78,24 +116,32 @@ export const OPERATIONS: readonly Operation[] = [
     name: "create",
     limitSeconds: CALL_SECONDS,
     prepare: pod,
-    run: async (_, { pod: target }, deadline) => void (await target?.create("one", SLEEP, deadline)),
+    async run(site, { pod: target }, deadline) {
+      // containerd makes a container without a word to the shim; the pod gets ready for it by itself.
+      site.meeting.letGo();
+      await target?.create("one", SLEEP, deadline);
+      await shareSettled(site, target?.id ?? "", deadline);
+    },
   },
   {
     name: "start",
-    limitSeconds: CALL_SECONDS,
+    limitSeconds: ASK_SECONDS,
+    muteSeconds: CALL_SECONDS,
+    endsContainers: true,
     prepare: created,
     run: (site, { container = "" }, deadline) => crictl(site, ["start", container], deadline),
   },
   {
     name: "exec",
-    limitSeconds: CALL_SECONDS,
+    limitSeconds: ASK_SECONDS,
+    muteSeconds: MUTE_EXEC_SECONDS,
     prepare: running,
     run: (site, { container = "" }, deadline) =>
       crictl(site, ["exec", "--sync", container, "sh", "-c", "exit 0"], deadline),
   },
   {
     name: "update",
-    limitSeconds: CALL_SECONDS,
+    limitSeconds: ASK_SECONDS,
     prepare: running,
     run: (site, { container = "" }, deadline) =>
       crictl(site, ["update", "--cpu-share", "512", container], deadline),
@@ -104,13 +150,15 @@ export const OPERATIONS: readonly Operation[] = [
   { name: "unplug", limitSeconds: WAIT_SECONDS, waits: true, prepare: plugged, run: unplug },
   {
     name: "stop",
-    limitSeconds: CALL_SECONDS,
+    limitSeconds: STOP_SECONDS,
+    endsContainers: true,
     prepare: running,
     run: (site, { pod: target }, deadline) => crictl(site, ["stopp", target?.id ?? ""], deadline),
   },
   {
     name: "remove",
-    limitSeconds: CALL_SECONDS,
+    limitSeconds: REMOVE_SECONDS,
+    endsContainers: true,
     async prepare(site, deadline) {
       const subject = await running(site, deadline);
       await crictl(site, ["stopp", subject.pod?.id ?? ""], deadline);

@@ -1,7 +1,7 @@
 import { existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
-import { deadlineIn } from "../../sys/deadline.ts";
+import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import type { Inventory } from "../../sys/inventory.ts";
 import { mount, unmount } from "../../sys/mount.ts";
 import { nodeInventory } from "../harness/fixture.ts";
@@ -9,6 +9,7 @@ import { startNode, type TestNode } from "../harness/node.ts";
 import { type Workloads, workloads } from "../harness/workload.ts";
 import { faultsPlugin, withFaults } from "./cni-plugin.ts";
 import { type Meeting, openMeeting } from "./meeting.ts";
+import { followExits, type ToldExits } from "./told-exits.ts";
 
 /** A private node whose shims stop at each step. */
 export interface Site extends AsyncDisposable {
@@ -17,11 +18,17 @@ export interface Site extends AsyncDisposable {
   readonly meeting: Meeting;
   /** What is there when no pod is. */
   readonly empty: Inventory;
+  /** What is there now. */
+  inventory(deadline: Deadline): Promise<Inventory>;
+  readonly exits: ToldExits;
   /** Gives the template back that a fault has cost: pods would boot from then on, which takes longer and other steps. */
   renewTemplate(): void;
 }
 
-const START_MS = 120_000;
+/** The first one boots a guest to make a template of it. */
+const START_MS = 240_000;
+/** Longer than any cell: a call that hangs is to be seen as one, and not as one that its caller gave up. */
+const CLIENT_SECONDS = 900;
 const STATE_BYTES = 16 << 20;
 
 /** Templates for sites: the first makes one, and those that come later take it from there. */
@@ -41,7 +48,9 @@ export async function openSite({ path: kept }: Kept): Promise<Site> {
   // Of its own: faults cost a template its trust.
   const factory = join("/dev/shm", basename(directory));
   let node: TestNode | undefined;
+  let exits: ToldExits | undefined;
   const close = async (): Promise<void> => {
+    exits?.[Symbol.dispose]();
     if (node !== undefined) unmount(node.stateDirectory);
     await node?.[Symbol.asyncDispose]();
     await meeting[Symbol.asyncDispose]();
@@ -54,6 +63,7 @@ export async function openSite({ path: kept }: Kept): Promise<Site> {
       env: { TAPIR_FAILPOINTS: meeting.setting },
       cni: withFaults,
       plugins: faultsPlugin(socket),
+      bundleBytes: STATE_BYTES,
       configuration: `[factory]\npath = "${factory}"\n[hypervisor.qemu]\nkernel_params = "unknown_nmi_panic"\n`,
     });
     // Of its own, so that it can be full.
@@ -66,17 +76,32 @@ export async function openSite({ path: kept }: Kept): Promise<Site> {
     });
     linkTree(kept, factory);
     // The first pod makes what stays: the template, when there is none.
-    const pod = await node.crictl.runp(node.podConfig("first"), "tapir", deadline);
-    await node.crictl.rmp(pod, deadline);
+    const made = node;
+    const pod = await made.crictl.runp(made.podConfig("first"), "tapir", deadline);
+    await made.crictl.rmp(pod, deadline);
     linkTree(factory, kept);
-    const empty = await nodeInventory(node, deadline);
-    const renewTemplate = (): void => linkTree(kept, factory);
-    return { node, work: workloads(node), meeting, empty, renewTemplate, [Symbol.asyncDispose]: close };
+    exits = followExits(made);
+    const renewTemplate = (): void => {
+      for (const name of readdirSync(factory).filter(isNote)) rmSync(join(factory, name));
+      linkTree(kept, factory);
+    };
+    const inventory = (limit: Deadline): Promise<Inventory> => {
+      // A template that a fault has cost is not what is looked for; a half one beside it is.
+      renewTemplate();
+      return nodeInventory(made, limit, [factory]);
+    };
+    const empty = await inventory(deadline);
+    const work = workloads(made, CLIENT_SECONDS);
+    const parts = { node: made, work, meeting, empty, inventory, exits, renewTemplate };
+    return { ...parts, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
     throw error;
   }
 }
+
+/** Why there is no template, noted for the pods of the next minutes. */
+const isNote = (name: string): boolean => name.startsWith("failed-");
 
 /** Links what is in `from` and not in `to`: who discards a template removes its names, and never writes to its files. */
 function linkTree(from: string, to: string): void {
