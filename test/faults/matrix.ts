@@ -10,6 +10,8 @@ export interface MatrixRequest {
   readonly operations: readonly Operation[];
   readonly faults: readonly Fault[];
   readonly choose: Choice;
+  /** A directory on the file system of /dev/shm for the sites' templates; without it they go with the run. */
+  readonly templates?: string | undefined;
   /** How many sites there are side by side. */
   readonly lanes: number;
   /** How many cells at a time keep the processors busy. */
@@ -25,7 +27,7 @@ export interface MatrixRequest {
 /** Runs the cells: each lane takes the next when it has done with one. */
 export async function runMatrix(request: MatrixRequest): Promise<void> {
   const { operations, faults, lanes, busy, skip, onSteps, onResult } = request;
-  using kept = keepTemplates();
+  using kept = keepTemplates(request.templates);
   const site = await openSite(kept);
   const cells: Cell[] = [];
   try {

@@ -15,7 +15,7 @@ export interface Meeting extends AsyncDisposable {
   readonly setting: string;
   /** Who is asked from now on; everybody goes on when nobody is. */
   attend(host: ((encounter: Encounter) => Promise<Answer> | Answer) | undefined): void;
-  /** Lets go on what pods do unasked; until then it waits, so that no operation meets its steps by chance. */
+  /** Until the next `attend`, lets go on what pods do unasked. It waits otherwise: no operation shall meet its steps by chance. */
   letGo(): void;
 }
 
@@ -27,13 +27,20 @@ export async function openMeeting(path: string): Promise<Meeting> {
   let host: Parameters<Meeting["attend"]>[0];
   const guests = new Set<Socket>();
   const waiting = new Set<() => void>();
+  let open = false;
+  const untilLetGo = (socket: Socket): Promise<void> =>
+    new Promise((resolve) => {
+      waiting.add(resolve);
+      // Of a pod that is gone nobody shall hear.
+      socket.once("close", () => waiting.delete(resolve));
+    });
   const server = createServer((socket) => {
     guests.add(socket);
     socket.on("close", () => guests.delete(socket));
     socket.on("error", () => undefined);
     socket.once("data", async (line) => {
       const [pid = "", step = ""] = String(line).trim().split(" ");
-      if (step === BACKGROUND) await new Promise<void>((resolve) => waiting.add(resolve));
+      if (step === BACKGROUND && !open) await untilLetGo(socket);
       const ask = async (): Promise<Answer> => (await host?.({ pid: Number(pid), step })) ?? "go";
       const answer = await ask().catch(() => "go");
       socket.end(`${answer}\n`);
@@ -44,8 +51,10 @@ export async function openMeeting(path: string): Promise<Meeting> {
     setting: `meet:${path}`,
     attend(next) {
       host = next;
+      open = false;
     },
     letGo() {
+      open = true;
       for (const go of waiting) go();
       waiting.clear();
     },

@@ -13,7 +13,8 @@ import { OPERATIONS } from "./operations.ts";
  * the matrix and writes it to `results.json` and `matrix.svg` beside this file. Exit code 0 when all of it is green.
  * `--step network.tap`: that one only; `--every 3`: a third of it (choice.ts); `--seconds 240`: no new cell after that;
  * `--resume`: not the cells that were green before, of the steps found then; `--lanes 12 --busy 2`: so many nodes side by side, of which so many keep
- * the processors busy, so that cells which wait for a minute overlap.
+ * the processors busy, so that cells which wait for a minute overlap; `--templates /dev/shm/t`: what guests are restored from stays
+ * there for the next run.
  */
 const { values, positionals: words } = parseArgs({
   allowPositionals: true,
@@ -22,6 +23,7 @@ const { values, positionals: words } = parseArgs({
     every: { type: "string", default: "1" },
     seconds: { type: "string", default: "Infinity" },
     resume: { type: "boolean", default: false },
+    templates: { type: "string" },
     lanes: { type: "string", default: "12" },
     busy: { type: "string", default: "2" },
   },
@@ -60,6 +62,7 @@ try {
   await runMatrix({
     operations: chosen(OPERATIONS),
     faults: chosen(FAULTS),
+    templates: values.templates,
     lanes: Number(values.lanes),
     busy: Number(values.busy),
     choose: values.step.length === 0 ? diagonals(Number(values.every)) : theseSteps(values.step),

@@ -36,7 +36,16 @@ export interface Kept extends Disposable {
   readonly path: string;
 }
 
-export function keepTemplates(): Kept {
+/** `path`: a directory that stays, for the next run as well. */
+export function keepTemplates(path?: string): Kept {
+  if (path !== undefined) {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    return { path, [Symbol.dispose]: () => undefined };
+  }
+  return temporaryTemplates();
+}
+
+function temporaryTemplates(): Kept {
   const path = mkdtempSync("/dev/shm/tapir-faults-");
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
