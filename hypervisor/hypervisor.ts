@@ -36,6 +36,8 @@ interface VmShape {
   readonly kernelParameters: readonly string[];
   /** Folders of the cgroups that its processes join; none: they stay in this process's. */
   readonly cgroups?: readonly string[];
+  /** Milliseconds that QEMU has to end when it is asked to, before it is killed; not set: two seconds. */
+  readonly quitMs?: number;
 }
 
 /** A NIC with its tap already open in this process. */
@@ -78,7 +80,7 @@ export interface Vm {
   readonly sizing: VmSizing;
   /** Set when the guest did not boot but was restored from a template. */
   readonly restored?: RestoredGuest | undefined;
-  /** Asks QEMU to quit, kills it when it does not by the deadline. Idempotent. */
+  /** Asks QEMU to quit, kills it when it does not within the spec's `quitMs` or by the deadline. Idempotent. */
   stop(deadline: Deadline): Promise<void>;
 }
 

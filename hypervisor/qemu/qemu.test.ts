@@ -171,6 +171,17 @@ test("a QEMU that does not answer is killed at the deadline", async (t) => {
   t.like(await vm.exited, { signal: "SIGKILL" });
 });
 
+test("the spec says how long a QEMU that does not answer may take to end", async (t) => {
+  const { spec, ledger } = prepare(t);
+  const vm = await createQemu().start({ ...spec, quitMs: 100 }, ledger, soon());
+  process.kill(vm.pid, "SIGSTOP");
+  const limit = soon();
+  const before = limit.remainingMs();
+  await vm.stop(limit);
+  t.true(before - limit.remainingMs() < 2000, "less than where the spec says nothing");
+  t.like(await vm.exited, { signal: "SIGKILL" });
+});
+
 test("a start that is out of time leaves no process", async (t) => {
   const { spec, ledger } = prepare(t);
   const error = await t.throwsAsync(createQemu().start(spec, ledger, deadlineIn(5, "start the pod")));

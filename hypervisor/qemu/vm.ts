@@ -47,7 +47,7 @@ export interface VmDescriptors {
 
 /** A VM whose process is not yet wholly in the ledger. */
 export interface WatchedVm {
-  /** Asks QEMU to end and waits for it, at most `QUIT_MS`. Never rejects because QEMU is gone already. */
+  /** Asks QEMU to end and waits for it, at most the spec's `quitMs`. Never rejects because QEMU is gone already. */
   quit(deadline: Deadline): Promise<void>;
   /** The VM; `release` ends the process by way of the ledger. */
   handOver(release: () => Promise<void>): QemuVm;
@@ -68,7 +68,7 @@ export interface VmParts {
   readonly deadline: Deadline;
 }
 
-/** QEMU ends within 10 ms of `quit`; one that is stuck is not worth waiting for. */
+/** Where the spec does not say: QEMU ends within 10 ms of `quit`; one that is stuck is not worth waiting for. */
 const QUIT_MS = 2000;
 /** It was gone before it could be looked at. */
 const NEVER_SEEN: VmExit = { code: undefined, signal: undefined, guestPanicked: false, stderrTail: "" };
@@ -102,7 +102,7 @@ export async function watchVm(parts: VmParts): Promise<WatchedVm> {
   let quitting: Promise<void> | undefined;
   const quit = (quitDeadline: Deadline): Promise<void> => {
     quitting ??= (async () => {
-      const limit = quitDeadline.within(QUIT_MS, `quit QEMU of ${spec.name}`);
+      const limit = quitDeadline.within(spec.quitMs ?? QUIT_MS, `quit QEMU of ${spec.name}`);
       // QEMU may be gone before its answer is read: what counts is the exit.
       qmp.execute("quit", undefined, limit).catch(() => undefined);
       await limit.race(exited);

@@ -185,11 +185,11 @@ export const schema = {
       kata: "create_container_timeout",
     }),
     stop_timeout_seconds: integer({
-      default: 5,
+      default: 2,
       minimum: 1,
       maximum: 600,
       unit: "s",
-      doc: "A VM that has not ended by then is killed.",
+      doc: "A QEMU that is told to end and has not ended by then is killed.",
     }),
     enable_annotations: patterns({
       default: [],

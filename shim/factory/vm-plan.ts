@@ -4,6 +4,7 @@ import { modelNamed } from "../../network/models.ts";
 import { queuesFor } from "../../network/nic-plan.ts";
 import { hasVhostNet } from "../../sys/tap.ts";
 import type { Configuration } from "../config/schema.ts";
+import { timeoutMs } from "../config/timeout.ts";
 import { largestSize } from "./largest-size.ts";
 
 /** A pod's VM as its configuration wants it. */
@@ -14,6 +15,7 @@ export function vmPlan(
 ): VmPlan {
   const {
     network,
+    runtime,
     hypervisor: { qemu },
   } = configuration;
   return {
@@ -29,6 +31,7 @@ export function vmPlan(
     most: largestSize(qemu, accelerator),
     rootPorts: qemu.pcieRootPorts,
     kernelParameters: qemu.kernelParams,
+    quitMs: timeoutMs(configuration, runtime.stopTimeoutSeconds, accelerator),
     firstNic:
       modelNamed(network.internetworkingModel).serves.length === 0
         ? undefined

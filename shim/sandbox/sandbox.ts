@@ -17,8 +17,6 @@ import { readSettings } from "./settings.ts";
 import { startVm } from "./start-vm.ts";
 import { startsAreOver } from "./turn.ts";
 
-/** A guest that waits for its files cannot end gently. */
-const STOP_MS = 5000;
 const VM_END_MS = 300;
 
 /** A pod in a VM of its own. Owns the pod's ledger, and with it everything the pod has on this machine. */
@@ -30,6 +28,7 @@ export function openSandbox(context: PodContext): Pod {
   let storage: PodStorage | undefined;
   let portForward: PodPortForward | undefined;
   let size: PodSize | undefined;
+  let stopMs = 0;
 
   return {
     async create(deadline) {
@@ -39,6 +38,7 @@ export function openSandbox(context: PodContext): Pod {
       const spec = { ...context.spec, netns: podNetns(context.spec, settings.configuration) };
       const { runtime, agent: timeouts } = settings.configuration;
       const directory = sandboxDirectory(runtime.stateDir, spec.namespace, spec.id);
+      stopMs = settings.timeoutMs(runtime.stopTimeoutSeconds);
       // First, so that whoever comes after a crash finds the ledger.
       stateDirectoryFile.write(spec.bundle, directory);
       ledger = openLedger(directory, context.onHelpless);
@@ -70,7 +70,7 @@ export function openSandbox(context: PodContext): Pod {
         });
         portForward = openPortForward({ netns: spec.netns, agent: started.agent, ledger, log, requestMs });
         size = createPodSize({ sizing: vm.sizing, containers, log, shrinkMs: createMs });
-        const lost = endWithoutFiles(storage, vm, log);
+        const lost = endWithoutFiles({ storage, vm, stopMs }, log);
         const giveBack = network.giveBack;
         const exited = vm.exited.then(async (exit) => {
           await giveBack().catch((failure) => log.error("cannot give a device back", { error: failure }));
@@ -97,7 +97,7 @@ export function openSandbox(context: PodContext): Pod {
     async stop(deadline) {
       size?.close();
       await network?.close();
-      await vm?.stop(deadline);
+      await vm?.stop(deadline.within(stopMs, `stop sandbox ${context.spec.id}`));
     },
     async close() {
       size?.close();
@@ -126,7 +126,10 @@ async function configurePod({ spec }: PodContext, guest: GuestContainers, deadli
 }
 
 /** A guest whose files are gone waits for them for ever: its pod ends. Returns why, once it has happened. */
-function endWithoutFiles(storage: PodStorage, vm: Vm, log: PodContext["log"]): () => string | undefined {
+function endWithoutFiles(
+  { storage, vm, stopMs }: { readonly storage: PodStorage; readonly vm: Vm; readonly stopMs: number },
+  log: PodContext["log"],
+): () => string | undefined {
   let reason: string | undefined;
   void storage.lost.then(async (cause) => {
     // A VM that ends takes the server of its files along, which may be noticed first.
@@ -141,7 +144,7 @@ function endWithoutFiles(storage: PodStorage, vm: Vm, log: PodContext["log"]): (
     }
     reason = `its files are gone: ${cause}`;
     log.error("the pod ends, because its files are gone", { cause });
-    await vm.stop(deadlineIn(STOP_MS, "stop a VM without files")).catch((error: unknown) => {
+    await vm.stop(deadlineIn(stopMs, "stop a VM without files")).catch((error: unknown) => {
       log.error("cannot stop a VM without files", { error });
     });
   });
