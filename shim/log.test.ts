@@ -54,6 +54,17 @@ test("without a fifo or a reader nothing happens; a reader that comes later gets
   closeSync(next);
 });
 
+test("debug lines are written from when they are asked for", (t) => {
+  const path = join(mkdtempSync(join(tmpdir(), "shim-log-")), "log");
+  t.teardown(() => rmSync(join(path, ".."), { recursive: true }));
+  writeFileSync(path, "");
+  const log = openLog(path, { debug: false, fields: {} });
+  log.debug("before");
+  log.showDebug();
+  log.debug("after", { step: "network.tap" });
+  t.regex(readFileSync(path, "utf8"), /^time="[^"]+" level=debug msg=after step=network\.tap\n$/);
+});
+
 test("a reader that does not read never blocks the writer", (t) => {
   const path = fifo(t);
   const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);

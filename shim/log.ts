@@ -12,6 +12,12 @@ export type Fields = Readonly<Record<string, unknown>>;
 
 type Level = keyof Log;
 
+/** A log whose debug lines can be asked for later than it is opened. */
+export interface OpenedLog extends Log {
+  /** From now on debug lines are written, too. */
+  showDebug(): void;
+}
+
 /** A console's end fits into a line. */
 const LINE_CHARACTERS = 32 * 1024;
 const BUDGET = { most: 512 * 1024, perSecond: 32 * 1024 };
@@ -21,7 +27,11 @@ const BUDGET = { most: 512 * 1024, perSecond: 32 * 1024 };
  * with one that does not read, lines are dropped: the pod matters more. A reader that comes later is found. What a guest can
  * cause is bounded: a line, and how much comes at a time; the first line after a gap says how many are missing.
  */
-export function openLog(path: string, options: { readonly debug: boolean; readonly fields: Fields }): Log {
+export function openLog(
+  path: string,
+  options: { readonly debug: boolean; readonly fields: Fields },
+): OpenedLog {
+  let { debug } = options;
   let fd: number | undefined;
   let missing = 0;
   const budget = openBudget(BUDGET);
@@ -39,7 +49,7 @@ export function openLog(path: string, options: { readonly debug: boolean; readon
   const at =
     (level: Level) =>
     (text: string, fields: Fields = {}) => {
-      if (level === "debug" && !options.debug) return;
+      if (level === "debug" && !debug) return;
       const line = cut(formatLine(level, text, { ...fields, ...options.fields }, new Date()));
       if (!budget.take(line.length)) {
         missing += 1;
@@ -50,7 +60,12 @@ export function openLog(path: string, options: { readonly debug: boolean; readon
       missing = 0;
       write(line);
     };
-  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+  return {
+    ...{ debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") },
+    showDebug() {
+      debug = true;
+    },
+  };
 }
 
 function cut(line: string): string {

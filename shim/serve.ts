@@ -49,6 +49,7 @@ export function serve(serving: Serving): (connection: Socket) => void {
     publisher,
     log,
     calledAtMs: performance.timeOrigin,
+    showDebug: log.showDebug,
     openPod: lazyPod(loadSandbox()),
     onHelpless(error) {
       log.error("cannot undo; the shim ends, and its `delete` does it", { error });
@@ -82,6 +83,10 @@ export function serve(serving: Serving): (connection: Socket) => void {
         setImmediate(end, "shutdown");
       },
     }),
+    {
+      failpoints: "task",
+      onAnswered: (method, ms, error) => log.debug("request", { method, ms: ms.toFixed(1), error }),
+    },
   );
   const server = createServer({
     // Version 3 of the API has the same messages under another name.

@@ -44,6 +44,25 @@ test("unwinds last first and removes the state directory with the ledger", async
   t.false(existsSync(directory));
 });
 
+test("tells of each step that is acquired or undone, and why one was not", async (t) => {
+  const parent = mkdtempSync(join(tmpdir(), "ledger-"));
+  t.teardown(() => rmSync(parent, { recursive: true }));
+  const steps: string[] = [];
+  const ledger = openLedger(join(parent, "state"), {
+    onStep({ step, job, milliseconds, error }) {
+      t.true(milliseconds >= 0);
+      steps.push(`${job} ${step}${error instanceof Error ? `: ${error.message}` : ""}`);
+    },
+  });
+  await ledger.acquire("good", { kind: "file", path: join(parent, "good") }, () => undefined);
+  const bad = ledger.acquire("bad", { kind: "file", path: join(parent, "bad") }, () => {
+    throw new Error("no more");
+  });
+  await t.throwsAsync(bad);
+  await ledger.unwind();
+  t.deepEqual(steps, ["acquire good", "acquire bad: no more", "undo bad", "undo good"]);
+});
+
 test("announces before it acquires", async (t) => {
   const { ledger, directory } = openTestLedger(t);
   const path = join(directory, "x");
@@ -157,7 +176,7 @@ test.serial(
     t.teardown(() => rmSync(parent, { recursive: true }));
     const directory = join(parent, "state");
     const told: unknown[] = [];
-    const ledger = openLedger(directory, (error) => told.push(error));
+    const ledger = openLedger(directory, { onHelpless: (error) => told.push(error) });
     await acquireDirectory(ledger, join(directory, "a"));
     await acquireDirectory(ledger, join(directory, "b"));
     const { release } = await ledger.acquire(

@@ -4,16 +4,16 @@ import {
   existsSync,
   mkdirSync,
   openSync,
-  readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { type Deadline, deadlineIn } from "./deadline.ts";
-import { errnoOf, isOutOfDescriptors, wrapError } from "./error.ts";
+import { isOutOfDescriptors, wrapError } from "./error.ts";
 import { failpoint } from "./failpoint.ts";
 import { identify, type ProcessIdentity } from "./identity.ts";
+import { FILE, type Line, readLines } from "./ledger-lines.ts";
 import { removeState } from "./state-tree.ts";
 import type { Undo } from "./undo/entry.ts";
 import { undo } from "./undo/undo.ts";
@@ -57,22 +57,28 @@ export interface ActContext {
 }
 export type Act<T> = (context: ActContext) => T | Promise<T>;
 
+/** Who is told what a ledger does. */
+export interface LedgerListeners {
+  /** Something could not be undone for want of descriptors: somebody else has to replay the ledger. */
+  readonly onHelpless?: (error: unknown) => void;
+  /** A step was acquired or undone, or could not be: then with why. */
+  readonly onStep?: (step: LedgerStep) => void;
+}
+
+export interface LedgerStep {
+  readonly step: string;
+  readonly job: "acquire" | "undo";
+  readonly milliseconds: number;
+  readonly error?: unknown;
+}
+
 /** How long one step of an unwind may take. */
 const UNDO_DEADLINE_MS = 10_000;
-const FILE = "ledger";
 /** How long the file gets beyond what is held, in lines. */
 const SPARE_LINES = 64;
 
-type Line =
-  | { readonly owner: ProcessIdentity }
-  | { readonly id: number; readonly step: string; readonly undo: Undo }
-  | { readonly id: number; readonly done: true };
-
-/**
- * Creates the state directory (0700) and a ledger in it that says this process owns it. `onHelpless` hears that something
- * could not be undone for want of descriptors: somebody else has to replay the ledger.
- */
-export function openLedger(directory: string, onHelpless?: (error: unknown) => void): Ledger {
+/** Creates the state directory (0700) and a ledger in it that says this process owns it. */
+export function openLedger(directory: string, listeners: LedgerListeners = {}): Ledger {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   // Kept open: what was undone can be written down when there are no descriptors left.
   let file = openSync(join(directory, FILE), "a", 0o600);
@@ -117,8 +123,22 @@ export function openLedger(directory: string, onHelpless?: (error: unknown) => v
   };
 
   const helpless = (error: unknown): never => {
-    if (isOutOfDescriptors(error)) onHelpless?.(error);
+    if (isOutOfDescriptors(error)) listeners.onHelpless?.(error);
     throw error;
+  };
+
+  const told = async <T>(step: string, job: LedgerStep["job"], work: () => Promise<T>): Promise<T> => {
+    const startMs = performance.now();
+    const tell = (failure: Pick<LedgerStep, "error">): void =>
+      listeners.onStep?.({ step, job, milliseconds: performance.now() - startMs, ...failure });
+    try {
+      const value = await work();
+      tell({});
+      return value;
+    } catch (error) {
+      tell({ error });
+      throw error;
+    }
   };
 
   const ledger: Ledger = {
@@ -130,7 +150,7 @@ export function openLedger(directory: string, onHelpless?: (error: unknown) => v
       let current = entry;
       let gently: ((deadline: Deadline) => Promise<void>) | undefined;
       const giveBack = async (): Promise<void> => {
-        await releaseStep(step, current, gently).catch(helpless);
+        await told(step, "undo", () => releaseStep(step, current, gently)).catch(helpless);
         held.delete(id);
         write({ id, done: true });
         shorten();
@@ -147,17 +167,20 @@ export function openLedger(directory: string, onHelpless?: (error: unknown) => v
       write({ id, step, undo: current });
       held.set(id, { release, line: () => ({ id, step, undo: current }) });
       try {
-        await failpoint(step);
-        const value = await act({
-          amend(amended) {
-            current = amended;
-            write({ id, step, undo: amended });
-          },
-          onRelease(way) {
-            gently = way;
-          },
+        const value = await told(step, "acquire", async () => {
+          await failpoint(step);
+          const acquired = await act({
+            amend(amended) {
+              current = amended;
+              write({ id, step, undo: amended });
+            },
+            onRelease(way) {
+              gently = way;
+            },
+          });
+          await failpoint(`${step}!`);
+          return acquired;
         });
-        await failpoint(`${step}!`);
         return { value, release };
       } catch (error) {
         // What cannot be undone now is still held; why the acquisition failed is what the caller needs.
@@ -255,39 +278,4 @@ export async function replayLedger(directory: string): Promise<{ undone: string[
   if (failures.length === 0)
     await removeState(directory, FILE).catch((error: unknown) => failures.push(error));
   return { undone, failures };
-}
-
-/** A torn last line (the writer was killed) is no line, nor is what cannot be one: the others are still to be undone. */
-function readLines(directory: string): Line[] {
-  try {
-    const text = readFileSync(join(directory, FILE), "utf8");
-    return text
-      .split("\n")
-      .slice(0, -1)
-      .map(parseLine)
-      .filter((line) => line !== undefined);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [];
-    throw wrapError(error, { operation: "read", object: `ledger of ${directory}` });
-  }
-}
-
-function parseLine(text: string): Line | undefined {
-  let line: unknown;
-  try {
-    line = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  return isLine(line) ? line : undefined;
-}
-
-function isLine(line: unknown): line is Line {
-  if (!isRecord(line)) return false;
-  if ("owner" in line) return isRecord(line.owner);
-  return "done" in line || (typeof line.step === "string" && isRecord(line.undo));
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null;
 }

@@ -266,7 +266,8 @@ export const schemaKeys: ReadonlyMap<string, SchemaKey> = new Map(
   [...keysOf(schema, "")].map((entry) => [entry.path, entry]),
 );
 
-function camelCase(name: string): string {
+/** The name that a section or key has in `Configuration`. */
+export function camelCase(name: string): string {
   return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 

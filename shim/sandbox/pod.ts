@@ -61,6 +61,8 @@ export interface PodContext {
   /** Milliseconds since the epoch when containerd called the shim: where the timeline starts. */
   readonly calledAtMs: number;
   readonly log: Log;
+  /** Makes `log` write debug lines, too: containerd was not asked for them, the pod's configuration was. */
+  readonly showDebug: () => void;
   /** Called when something cannot be undone in this process; only its `delete` can. */
   readonly onHelpless: (error: unknown) => void;
 }

@@ -35,13 +35,17 @@ export function openSandbox(context: PodContext): Pod {
       const timeline = startTimeline(context.calledAtMs);
       timeline.add({ name: "shim start", startMs: 0, endMs: timeline.nowMs() });
       const settings = readSettings(context);
+      if (settings.configuration.runtime.debug) context.showDebug();
       const spec = { ...context.spec, netns: podNetns(context.spec, settings.configuration) };
       const { runtime, agent: timeouts } = settings.configuration;
       const directory = sandboxDirectory(runtime.stateDir, spec.namespace, spec.id);
       stopMs = settings.timeoutMs(runtime.stopTimeoutSeconds);
       // First, so that whoever comes after a crash finds the ledger.
       stateDirectoryFile.write(spec.bundle, directory);
-      ledger = openLedger(directory, context.onHelpless);
+      ledger = openLedger(directory, {
+        onHelpless: context.onHelpless,
+        onStep: ({ milliseconds, ...step }) => log.debug("step", { ...step, ms: milliseconds.toFixed(1) }),
+      });
       try {
         const limit = deadline.within(
           settings.timeoutMs(runtime.createTimeoutSeconds),

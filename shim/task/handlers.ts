@@ -24,20 +24,34 @@ export type Implementation<M extends Methods> = {
   ) => Promise<Parameters<M[K]["responseType"]["encode"]>[0]>;
 };
 
+/** What happens around the methods of a service. */
+export interface Around {
+  /** The methods are failpoints: `<failpoints>.<method>` before the work, `<failpoints>.<method>!` after it. */
+  readonly failpoints?: string;
+  /** Hears of each request how many milliseconds it took, and what it failed with. */
+  readonly onAnswered?: (method: string, milliseconds: number, error?: unknown) => void;
+}
+
 /** Handlers for every method of a generated service; what is not implemented says so, with its name. */
 export function handlersOf<M extends Methods>(
   methods: M,
   implementation: Implementation<M>,
+  around: Around = {},
 ): Record<string, Handler> {
   return Object.fromEntries(
     Object.entries(methods).map(([key, method]): [string, Handler] => {
       const implemented: ((request: never, call: Call) => Promise<never>) | undefined = implementation[key];
-      return [method.name, implemented === undefined ? missing(method.name) : handler(method, implemented)];
+      const handle = implemented === undefined ? missing(method.name) : handler(method, implemented, around);
+      return [method.name, observed(method.name, handle, around)];
     }),
   );
 }
 
-function handler(method: Method, run: (request: never, call: Call) => Promise<never>): Handler {
+function handler(
+  method: Method,
+  run: (request: never, call: Call) => Promise<never>,
+  { failpoints }: Around,
+): Handler {
   return async (payload, call) => {
     let request: unknown;
     try {
@@ -49,10 +63,25 @@ function handler(method: Method, run: (request: never, call: Call) => Promise<ne
         object: `${method.name} request`,
       });
     }
-    await failpoint(`task.${method.name}`);
+    if (failpoints !== undefined) await failpoint(`${failpoints}.${method.name}`);
     const answer = await run(request as never, call);
-    await failpoint(`task.${method.name}!`);
+    if (failpoints !== undefined) await failpoint(`${failpoints}.${method.name}!`);
     return method.responseType.encode(answer).finish();
+  };
+}
+
+function observed(name: string, handle: Handler, { onAnswered }: Around): Handler {
+  if (onAnswered === undefined) return handle;
+  return async (payload, call) => {
+    const startMs = performance.now();
+    try {
+      const answer = await handle(payload, call);
+      onAnswered(name, performance.now() - startMs);
+      return answer;
+    } catch (error) {
+      onAnswered(name, performance.now() - startMs, error);
+      throw error;
+    }
   };
 }
 

@@ -57,6 +57,8 @@ export interface SandboxTaskOptions {
   readonly openPod: OpenPod;
   readonly publisher: Publisher;
   readonly log: Log;
+  /** Called when a pod's configuration asks for debug lines. */
+  readonly showDebug: () => void;
   /** Called when the VM is gone, before anybody hears of the sandbox's end. */
   readonly onGone: () => void;
   /** Called when something cannot be undone in this process. */
@@ -169,14 +171,14 @@ export function openSandboxTask(options: SandboxTaskOptions): SandboxTask {
       // Whoever lost a Create and tries again need not wait itself until the first one is undone.
       if (current?.givenUp.aborted === true && comingUp(current.state)) await current.settled;
       if (current !== undefined) throw alreadyThere(`container ${id}`, `it is ${current.state.name}`);
-      const { calledAtMs, openPod, onHelpless } = options;
+      const { calledAtMs, openPod, showDebug, onHelpless } = options;
       const spec = readSandboxSpec(id, namespace, bundle);
       const told = spec.kind === "sandbox";
       const giveUp = new AbortController();
       const sandbox: Sandbox = {
         spec,
         // The owner is there before anything is acquired: whatever fails, somebody can undo it.
-        pod: openPod({ spec, configPath, calledAtMs, log, onHelpless }),
+        pod: openPod({ spec, configPath, calledAtMs, log, showDebug, onHelpless }),
         told,
         exit: openExitSlot(told ? bundle : undefined),
         giveUp,

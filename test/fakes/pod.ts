@@ -28,7 +28,7 @@ export function openSandbox(context: PodContext): Pod {
     async create(deadline) {
       const directory = join(process.env.TAPIR_FAKE_STATE ?? "/run/tapir-fake", spec.namespace, spec.id);
       stateDirectoryFile.write(spec.bundle, directory);
-      ledger = openLedger(directory, context.onHelpless);
+      ledger = openLedger(directory, { onHelpless: context.onHelpless });
       try {
         const token = `fake-${spec.id}`;
         const { value } = await ledger.acquire("fake.vm", { kind: "process", token }, async ({ amend }) => {

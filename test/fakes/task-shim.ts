@@ -70,6 +70,7 @@ export async function startTaskShim(
     calledAtMs: 5,
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     publisher: { publish: (kind) => void events.push(kind), close: async () => undefined },
+    showDebug: quiet,
     onHelpless: quiet,
     openPod(context) {
       steered.contexts.push(context);

@@ -30,6 +30,27 @@ test.serial(
   },
 );
 
+test.serial("the debug log has each step and each request of a pod's life, with its time", async (t) => {
+  const { containerd, crictl, podConfig, removePods } = node();
+  const deadline = deadlineIn(START_MS, "start a pod that is logged");
+  const id = await crictl.runp(podConfig("logged"), "tapir", deadline);
+  await removePods(deadline);
+  const lines = readFileSync(containerd.log, "utf8")
+    .split("\n")
+    .filter((line) => line.includes(`level=debug`) && line.includes(` id=${id} `));
+  const expect = (pattern: RegExp): boolean =>
+    t.true(
+      lines.some((line) => pattern.test(line)),
+      `${pattern}`,
+    );
+  for (const job of ["acquire", "undo"]) {
+    expect(new RegExp(`msg=step step=network\\.tap job=${job} ms=\\d+\\.\\d `));
+    expect(new RegExp(`msg=step step=shim\\.management job=${job} ms=\\d+\\.\\d `));
+  }
+  for (const method of ["Create", "Start", "Kill", "Wait", "Delete"])
+    expect(new RegExp(`msg=request method=${method} ms=\\d+\\.\\d `));
+});
+
 test.serial("a pod outlives kill -9 and restart of containerd, and can be stopped then", async (t) => {
   const { containerd, crictl, ping, podConfig } = node();
   const deadline = deadlineIn(START_MS, "restart containerd");
