@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import test, { type ExecutionContext } from "ava";
+import { unreadKeys } from "./configuration.ts";
 import { findCycles } from "./cycles.ts";
 import { exportsCheck } from "./exports.ts";
 import { fileSizeCheck } from "./file-size.ts";
@@ -189,4 +190,17 @@ test("links that lead nowhere are named", async (t) => {
     "README.md: links to docs/gone.md, which does not exist",
     "README.md: links to gone.svg, which does not exist",
   ]);
+});
+
+test("a key of the configuration that nothing reads is a problem; three ways to read one are known", (t) => {
+  const text = `const { path, kernel } = loaded.configuration.hypervisor.qemu;
+    if (configuration.runtime.debug) log();
+    function limits({ monitor }: Configuration["network"]): void {}
+    const stopTimeoutSeconds = runtime.other;`;
+  const unread = unreadKeys([{ text }]).map((problem) => problem.text);
+  const without = (key: string): boolean => unread.includes(`no code of the product reads "${key}"`);
+  for (const key of ["hypervisor.qemu.path", "hypervisor.qemu.kernel", "runtime.debug", "network.monitor"])
+    t.false(without(key), key);
+  for (const key of ["runtime.stop_timeout_seconds", "factory.path", "hypervisor.qemu.image"])
+    t.true(without(key), key);
 });
