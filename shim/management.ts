@@ -12,73 +12,27 @@ import type { Agent } from "./agent-client.ts";
 import type { InterfaceWish, PodNetwork } from "./sandbox/network.ts";
 import { traceMessage } from "./sandbox/trace-message.ts";
 import { managementSocket } from "./state/directory.ts";
+import { handlersOf, type Implementation } from "./task/handlers.ts";
 import { statusOfError } from "./task/status.ts";
-import { createServer, type Handler } from "./ttrpc/server.ts";
+import { type Call, createServer } from "./ttrpc/server.ts";
 
 const TRACE_WINDOW_MS = 1000;
 
+/** What is asked on behalf of an operator. */
+interface Managed {
+  readonly agent: Agent;
+  readonly network: PodNetwork;
+}
+
 /** Serves the management API (proto/tapir/management/v1) of one pod until the ledger is unwound. */
 export async function serveManagement(
-  { agent, network }: { readonly agent: Agent; readonly network: PodNetwork },
+  managed: Managed,
   ledger: Ledger,
   requestTimeoutMs: number,
 ): Promise<void> {
   const { methods, fullName } = ManagementDefinition;
-  /** Every method answers with what the guest says then. */
-  const asks = <Request, Response>(
-    method: Method<Request, Response>,
-    ask: (request: Request, deadline: Deadline) => Promise<Response>,
-  ): Record<string, Handler> => ({
-    [method.name]: async (payload) => {
-      const deadline = deadlineIn(requestTimeoutMs, `answer ${method.name}`);
-      return method.responseType.encode(await ask(method.requestType.decode(payload), deadline)).finish();
-    },
-  });
-  const interfaces = async (deadline: Deadline): Promise<InterfacesResponse> => ({
-    ...(await agent.listInterfaces(deadline)),
-    limits: network.limits().map(({ mac, rx, tx }) => ({
-      ...{ mac, rxRateLimiterMaxRate: BigInt(rx), txRateLimiterMaxRate: BigInt(tx) },
-    })),
-  });
-  const server = createServer({
-    statusOf: statusOfError,
-    services: {
-      [fullName]: {
-        ...asks(methods.getGuestDetails, (_, deadline) => agent.getGuestDetails(deadline)),
-        ...asks(methods.listInterfaces, (_, deadline) => interfaces(deadline)),
-        ...asks(methods.listRoutes, (_, deadline) => agent.listRoutes(deadline)),
-        ...asks(methods.listRules, (_, deadline) => agent.listRules(deadline)),
-        ...asks(methods.listNeighbors, (_, deadline) => agent.listNeighbors(deadline)),
-        ...asks(methods.addInterface, async (request, deadline) => {
-          await network.addInterface(wishOf(request), deadline);
-          return interfaces(deadline);
-        }),
-        ...asks(methods.removeInterface, async (request, deadline) => {
-          await network.removeInterface(request, deadline);
-          return interfaces(deadline);
-        }),
-        ...asks(methods.updateInterface, async (request, deadline) => {
-          await network.updateInterface(wishOf(request), deadline);
-          return interfaces(deadline);
-        }),
-        ...asks(methods.updateRoutes, async ({ routes }, deadline) => {
-          await network.updateRoutes(routes, deadline);
-          return agent.listRoutes(deadline);
-        }),
-        ...asks(methods.addNeighbors, async ({ neighbors }, deadline) => {
-          await network.addNeighbors(neighbors, deadline);
-          return agent.listNeighbors(deadline);
-        }),
-        ...asks(methods.getNetworkDifference, async (_, deadline) => ({
-          lines: await network.difference(deadline),
-        })),
-        ...asks(methods.traceNetwork, async ({ windowMilliseconds }, deadline) => ({
-          paths: (await network.trace(windowMilliseconds || TRACE_WINDOW_MS, deadline)).map(traceMessage),
-        })),
-        ...asks(methods.ping, (request, deadline) => agent.ping(request, deadline)),
-      },
-    },
-  });
+  const handlers = handlersOf(methods, managementService(managed, requestTimeoutMs));
+  const server = createServer({ statusOf: statusOfError, services: { [fullName]: handlers } });
   const path = managementSocket(ledger.directory);
   await ledger.acquire("shim.management", { kind: "file", path }, async ({ onRelease }) => {
     const listener = listenOn((socket) => server.accept(socket));
@@ -97,6 +51,60 @@ export async function serveManagement(
   });
 }
 
+/** Every method answers with what the guest says then. */
+function managementService(
+  { agent, network }: Managed,
+  requestTimeoutMs: number,
+): Implementation<typeof ManagementDefinition.methods> {
+  /** What the caller asks to wait for comes on top of the time for an answer. */
+  const by = ({ method }: Call, askedMs = 0): Deadline =>
+    deadlineIn(requestTimeoutMs + askedMs, `answer ${method}`);
+  const interfaces = async (deadline: Deadline): Promise<InterfacesResponse> => ({
+    ...(await agent.listInterfaces(deadline)),
+    limits: network.limits().map(({ mac, rx, tx }) => ({
+      ...{ mac, rxRateLimiterMaxRate: BigInt(rx), txRateLimiterMaxRate: BigInt(tx) },
+    })),
+  });
+  return {
+    getGuestDetails: (_, call) => agent.getGuestDetails(by(call)),
+    listInterfaces: (_, call) => interfaces(by(call)),
+    listRoutes: (_, call) => agent.listRoutes(by(call)),
+    listRules: (_, call) => agent.listRules(by(call)),
+    listNeighbors: (_, call) => agent.listNeighbors(by(call)),
+    async addInterface(request, call) {
+      const deadline = by(call);
+      await network.addInterface(wishOf(request), deadline);
+      return interfaces(deadline);
+    },
+    async removeInterface(request, call) {
+      const deadline = by(call);
+      await network.removeInterface(request, deadline);
+      return interfaces(deadline);
+    },
+    async updateInterface(request, call) {
+      const deadline = by(call);
+      await network.updateInterface(wishOf(request), deadline);
+      return interfaces(deadline);
+    },
+    async updateRoutes({ routes }, call) {
+      const deadline = by(call);
+      await network.updateRoutes(routes, deadline);
+      return agent.listRoutes(deadline);
+    },
+    async addNeighbors({ neighbors }, call) {
+      const deadline = by(call);
+      await network.addNeighbors(neighbors, deadline);
+      return agent.listNeighbors(deadline);
+    },
+    getNetworkDifference: async (_, call) => ({ lines: await network.difference(by(call)) }),
+    async traceNetwork({ windowMilliseconds }, call) {
+      const windowMs = windowMilliseconds || TRACE_WINDOW_MS;
+      return { paths: (await network.trace(windowMs, by(call, windowMs))).map(traceMessage) };
+    },
+    ping: (request, call) => agent.ping(request, by(call, request.timeoutMilliseconds)),
+  };
+}
+
 function wishOf(request: ChangeInterfaceRequest): InterfaceWish {
   const { rxRateLimiterMaxRate: rx, txRateLimiterMaxRate: tx } = request;
   const limits = {
@@ -104,10 +112,4 @@ function wishOf(request: ChangeInterfaceRequest): InterfaceWish {
     ...(tx === undefined ? {} : { tx: Number(tx) }),
   };
   return { ...request, limits };
-}
-
-interface Method<Request, Response> {
-  readonly name: string;
-  readonly requestType: { decode(input: Uint8Array): Request };
-  readonly responseType: { encode(response: Response): { finish(): Uint8Array } };
 }

@@ -11,7 +11,7 @@ const LONGEST_SECONDS = 10;
 export async function showTrace(pod: string, output: Output & { readonly seconds: string }): Promise<void> {
   const windowMilliseconds = secondsOf(output.seconds) * 1000;
   const request = { windowMilliseconds };
-  const paths = await asked(pod, async (call) => (await call(methods.traceNetwork, request)).paths);
+  const { paths } = await asked(pod, (call) => call(methods.traceNetwork, request, windowMilliseconds));
   const text = output.json === true ? jsonOf(paths) : paths.map(pathText).join("\n");
   process.stdout.write(text === "" ? "the guest has no NIC\n" : text);
   if (paths.some(({ toGuest, fromGuest }) => toGuest?.stopsAt || fromGuest?.stopsAt)) process.exitCode = 1;
