@@ -14,7 +14,7 @@ import {
 import { kernelCommandLine } from "./kernel-command-line.ts";
 import { netdevOf } from "./netdev.ts";
 import { deviceOption, type OptionValue, option } from "./option.ts";
-import { createTopology, reservePort, type Topology } from "./topology.ts";
+import { createTopology, MAX_ROOT_PORTS, reservePort, type Topology } from "./topology.ts";
 
 /** What the command line needs besides the spec. */
 export interface ArgumentContext {
@@ -65,7 +65,7 @@ const TCG_CPU = "max,la57=off,erms=off,fsrm=off";
 export function qemuArguments(spec: VmSpec, context: ArgumentContext): QemuArguments {
   const inherit: number[] = [];
   const inherited = (fd: number): number => FIRST_INHERITED_FD + inherit.push(fd) - 1;
-  let topology = createTopology(spec.rootPorts + spec.nics.length);
+  let topology = createTopology(rootPorts(spec));
   const ports = topology.ports.map((port) => port.name);
 
   const argv = [
@@ -90,6 +90,11 @@ export function qemuArguments(spec: VmSpec, context: ArgumentContext): QemuArgum
     argv.push(...coldNic(nic, reserved.port, inherited));
   }
   return { argv, inherit, topology };
+}
+
+/** Free ports are for what may come: where the machine has no room for all of them, NICs that are there already go first. */
+function rootPorts({ rootPorts: free, nics }: VmSpec): number {
+  return Math.max(nics.length, Math.min(nics.length + free, MAX_ROOT_PORTS));
 }
 
 /** QEMU keeps both files in memory of its own: a restored guest, which never boots again (`-no-reboot`), goes without. */

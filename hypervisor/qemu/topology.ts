@@ -22,8 +22,8 @@ export function createTopology(count: number): Topology {
       code: Code.INVALID_ARGUMENT,
       operation: "lay out",
       object: `${count} PCIe root ports`,
-      cause: `a machine has room for ${MAX_ROOT_PORTS}, one for each NIC and each free port`,
-      hint: "lower hypervisor.qemu.pcie_root_ports or the number of NICs",
+      cause: `a machine has room for ${MAX_ROOT_PORTS}, one for each device`,
+      hint: "use fewer NICs",
     });
   }
   return { ports: Array.from({ length: count }, (_, index) => ({ name: `rp${index}`, device: undefined })) };

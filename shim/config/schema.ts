@@ -66,7 +66,8 @@ export const schema = {
       pcie_root_ports: integer({
         default: 8,
         minimum: 0,
-        maximum: 27,
+        // A machine has room for 26 (hypervisor/qemu/topology.ts); one is the NIC's that a pod starts with.
+        maximum: 25,
         doc: "Free PCIe ports of a VM, one for each device that is plugged in later.",
         kata: "pcie_root_port",
       }),
