@@ -1,8 +1,21 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmdirSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
+import { codeOf } from "./error.ts";
 import { allocatedBytes, copyData, createMemoryFile, dataExtents, punchZeroPages } from "./memory-file.ts";
+import { mount, unmount } from "./mount.ts";
+import { Code } from "./status.ts";
 
 const MIB = 1 << 20;
 
@@ -41,9 +54,7 @@ test("a copy has the same data and the same holes", async (t) => {
   for (const { start } of dataExtents(from)) t.deepEqual(read(to, start, 4096), read(from, start, 4096));
 });
 
-test("a copy that does not fit is an error", async (t) => {
-  const from = memoryFile(t, MIB);
-  writeSync(from, "x", 0);
+test("a copy that fails says why, in this thread and in another", async (t) => {
   const path = join(tmpdir(), `tapir-copy-${process.pid}`);
   closeSync(openSync(path, "w"));
   const readOnly = openSync(path, "r");
@@ -51,7 +62,36 @@ test("a copy that does not fit is an error", async (t) => {
     closeSync(readOnly);
     unlinkSync(path);
   });
-  await t.throwsAsync(copyData(from, readOnly), { message: /cannot copy memory file/ });
+  for (const bytes of [1, MIB]) {
+    const from = memoryFile(t, MIB);
+    writeSync(from, Buffer.alloc(bytes, "x"), 0, bytes, 0);
+    await t.throwsAsync(copyData(from, readOnly), {
+      message: /^cannot copy memory file of 1048576 bytes: EBADF /,
+    });
+  }
+});
+
+test("a copy that does not fit names memory and tmpfs", async (t) => {
+  const place = mkdtempSync(join(tmpdir(), "tapir-full-"));
+  mount({ source: "tmpfs", target: place, type: "tmpfs", data: "size=64k" });
+  const to = openSync(join(place, "to"), "w");
+  t.teardown(() => {
+    closeSync(to);
+    unmount(place);
+    rmdirSync(place);
+  });
+  const from = memoryFile(t, MIB);
+  writeSync(from, Buffer.alloc(MIB, "x"), 0, MIB, 0);
+  const error = await t.throwsAsync(copyData(from, to), { message: /ENOSPC .*not enough memory, or space/ });
+  t.is(codeOf(error), Code.RESOURCE_EXHAUSTED);
+});
+
+test("a source that becomes shorter is not mistaken for a full destination", async (t) => {
+  const from = memoryFile(t, 4 * MIB);
+  for (const start of [0, 2 * MIB]) writeSync(from, Buffer.alloc(MIB, "x"), 0, MIB, start);
+  const copying = copyData(from, memoryFile(t, 4 * MIB));
+  ftruncateSync(from, MIB);
+  t.is(codeOf(await t.throwsAsync(copying, { message: /it became shorter meanwhile/ })), Code.DATA_LOSS);
 });
 
 test("pages of zeros are given back, others stay as they are", (t) => {

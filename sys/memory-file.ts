@@ -5,8 +5,9 @@ import { systemError, TapirError } from "./error.ts";
 import { check, libc } from "./libc.ts";
 import { Code } from "./status.ts";
 
-/** Files that are a guest's memory: large, mostly holes, on tmpfs or without a name (memfd_create(2)). */
+// Files that are a guest's memory: large, mostly holes, on tmpfs or without a name (memfd_create(2)).
 
+/** A part of a file that is not a hole, in bytes from its begin. */
 export interface Extent {
   readonly start: number;
   readonly end: number;
@@ -73,26 +74,39 @@ export async function copyData(from: number, to: number): Promise<void> {
       position.writeBigInt64LE(BigInt(start));
       const sent =
         bytes <= AT_ONCE_BYTES
-          ? Number(libc.sendfile(to, from, position, bytes))
-          : await send(to, from, position, bytes);
-      if (sent <= 0) throw copyFailed(object);
+          ? sentBytes(libc.sendfile(to, from, position, bytes), object)
+          : await send(to, from, position, bytes, object);
       start += sent;
     }
   }
 }
 
-function send(to: number, from: number, position: Buffer, bytes: number): Promise<number> {
+function send(to: number, from: number, position: Buffer, bytes: number, object: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    libc.sendfile.async(to, from, position, bytes, (error: Error | null, sent: number) =>
-      error === null ? resolve(Number(sent)) : reject(error),
-    );
+    libc.sendfile.async(to, from, position, bytes, (error: Error | null, result: number | bigint) => {
+      if (error !== null) return reject(error);
+      try {
+        // At once: koffi keeps the call's own errno for the callback.
+        resolve(sentBytes(result, object));
+      } catch (failure) {
+        reject(failure);
+      }
+    });
   });
 }
 
-/** errno belongs to the pool's thread; where memory is written to, there is one reason. */
-function copyFailed(object: string): TapirError {
-  const cause = "there is not enough memory or space on tmpfs";
-  return new TapirError({ code: Code.RESOURCE_EXHAUSTED, operation: "copy", object, cause });
+/** What sendfile(2) has just sent, at least 1. Errors: its errno; DATA_LOSS when the source ends before its data should. */
+function sentBytes(result: number | bigint, object: string): number {
+  const sent = Number(result);
+  if (sent > 0) return sent;
+  if (sent === 0) {
+    const cause = "it became shorter meanwhile";
+    throw new TapirError({ code: Code.DATA_LOSS, operation: "copy", object, cause });
+  }
+  const errno = koffi.errno();
+  const full = ["ENOSPC", "ENOMEM"].includes(errnoNumber.nameOf(errno));
+  const cause = full ? { cause: "there is not enough memory, or space on tmpfs" } : {};
+  throw systemError(errno, { operation: "copy", object, ...cause });
 }
 
 /** Gives back every page of the file that holds nothing but zeros. */
