@@ -60,8 +60,11 @@ const networkOf = (links: readonly Link[], addressed: readonly number[] = []): D
   routes: [],
   rules: [],
 });
-const kinds = (links: readonly Link[], addressed?: readonly number[]): string[] =>
-  endpointsOf(networkOf(links, addressed), model).map(({ kind, link: { name } }) => `${name} ${kind}`);
+const kinds = (links: readonly Link[], addressed?: readonly number[]): string[] => {
+  const { endpoints, refusals } = endpointsOf(networkOf(links, addressed), model);
+  for (const { error } of refusals) throw error;
+  return endpoints.map(({ kind, link: { name } }) => `${name} ${kind}`);
+};
 
 test("each kind by what the kernel calls it, whatever its name", (t) => {
   const names = ["veth", "macvlan", "ipvlan", "bridge", "vlan", "vxlan", "dummy"];
@@ -137,7 +140,8 @@ test("a physical device is handed over where the node can, else refused with the
     const empty = networkOf([nic]);
     return { ...empty, links: empty.links.map((one) => ({ ...one, device })) };
   };
-  t.deepEqual(endpointsOf(network(able), model), [{ kind: "physical", link: nic, device: able }]);
+  const endpoints = [{ kind: "physical", link: nic, device: able } as const];
+  t.deepEqual(endpointsOf(network(able), model), { endpoints, refusals: [] });
   const [plan] = planNics(network(able), { model, vcpus: 1 });
   t.is(plan?.device, able);
   t.deepEqual(planNics(network(able), { model: modelNamed("none"), vcpus: 1 }), []);
@@ -153,7 +157,7 @@ test("a physical device is handed over where the node can, else refused with the
     [{ ...able, driver: undefined }, /driver goes; try again/],
   ];
   for (const [device, text] of cases) {
-    const said = reasonOf(t.throws(() => endpointsOf(network(device), model)));
+    const said = reasonOf(endpointsOf(network(device), model).refusals[0]?.error);
     t.regex(said, /^cannot attach x0 of netns cni-1: it is a physical device/);
     t.regex(said, text);
   }
@@ -179,6 +183,22 @@ test("two NICs with one MAC are refused, Tapir's own tap is passed over", (t) =>
   t.deepEqual(kinds([link(2, "eth0"), link(3, "tap0_tapir", { kind: "tun", alias: TAP_ALIAS })]), [
     "eth0 veth",
   ]);
+});
+
+test("a refused link keeps nothing from the others; what has a NIC keeps it", (t) => {
+  const split = (links: readonly Link[], addressed: readonly number[], connected: readonly number[]) => {
+    const found = endpointsOf(networkOf(links, addressed), model, new Set(connected));
+    return [found.endpoints, found.refusals].map((some) => some.map(({ link: { name } }) => name));
+  };
+  const tun = link(3, "tun0", { kind: "tun", type: 65_534 });
+  t.deepEqual(split([link(2, "eth0"), tun, link(4, "net1")], [], []), [["eth0", "net1"], ["tun0"]]);
+  const twin = { kind: "ipvlan", mac: "02:00:00:00:00:09" };
+  const twins = [link(2, "moved", twin), link(3, "eth0", twin)];
+  t.deepEqual(split(twins, [], []), [["moved"], ["eth0"]]);
+  t.deepEqual(split(twins, [], [3]), [["eth0"], ["moved"]]);
+  const vlan = [link(2, "eth0"), link(5, "eth0.100", { kind: "vlan", peerIndex: 2 })];
+  t.deepEqual(split(vlan, [2, 5], [2]), [["eth0"], ["eth0.100"]]);
+  t.deepEqual(split(vlan, [2, 5], [5]), [["eth0.100"], ["eth0"]]);
 });
 
 test("several NICs of mixed kinds, one without address, are connected and found again as they were", async (t) => {

@@ -28,33 +28,59 @@ export interface ModelScope {
   readonly serves: readonly LinkKind[];
 }
 
-/**
- * The links that need a NIC in the guest, in order of index. Passed over are a link that nobody uses (down, without address:
- * the kernel's own tunl0, sit0, gre0, ...), one that only carries another (a bridge's port, what a vlan lies on), and Tapir's
- * taps. One in use that cannot be connected is an error.
- */
-export function endpointsOf(network: DiscoveredNetwork, model: ModelScope): Endpoint[] {
-  const used = network.links.filter(isUsed);
-  const endpoints = used
-    .filter((found) => !isCarrier(found, used))
-    .map((found): Endpoint => {
-      const { link } = found;
-      if (isPhysical(link)) return physicalEndpoint(network, found);
-      const detector = detectors.find((one) => one.detects(link));
-      if (detector !== undefined && model.serves.includes(detector.kind))
-        return { kind: detector.kind, link };
-      const cause = `link kind "${describeKind(link)}" is not supported by internetworking_model "${model.name}"`;
-      const other = detector === undefined ? "none" : "tcfilter";
-      throw refusal(network, link, refusalOf(link) ?? { cause, hint: `use "${other}"` });
-    });
-  for (const { link } of endpoints) refuseShadowed(network, link, endpoints);
-  return endpoints;
+/** A link in use that cannot be connected. */
+export interface Refusal {
+  readonly link: Link;
+  /** Names the link, the reason and a way out. */
+  readonly error: TapirError;
 }
 
-function physicalEndpoint(network: DiscoveredNetwork, { link, device }: DiscoveredLink): Endpoint {
-  const usable = usableDevice(device);
-  if ("cause" in usable) throw refusal(network, link, usable);
-  return { kind: "physical", link, device: usable };
+export interface Endpoints {
+  /** In order of index. */
+  readonly endpoints: readonly Endpoint[];
+  readonly refusals: readonly Refusal[];
+}
+
+/**
+ * The links that need a NIC in the guest, and those in use that cannot have one. Passed over are a link that nobody uses (down,
+ * without address: the kernel's own tunl0, sit0, gre0, ...), one that only carries another (a bridge's port, what a vlan lies
+ * on), and Tapir's taps. Of two that exclude each other the one that is `connected` already (by index) stays. Pure.
+ */
+export function endpointsOf(
+  network: DiscoveredNetwork,
+  model: ModelScope,
+  connected: ReadonlySet<number> = new Set(),
+): Endpoints {
+  const used = network.links.filter(isUsed);
+  const looked = used
+    .filter((found) => !isCarrier(found, used))
+    .map((found) => endpointOf(network, found, model));
+  const able = looked.filter((one) => "kind" in one);
+  const shadowed = able.flatMap(({ link }) => {
+    const why = shadowOf(link, able, connected);
+    return why === undefined ? [] : [refusal(network, link, why)];
+  });
+  const lost = new Set(shadowed.map(({ link }) => link.index));
+  return {
+    endpoints: able.filter(({ link }) => !lost.has(link.index)),
+    refusals: [...looked.filter((one) => "error" in one), ...shadowed],
+  };
+}
+
+function endpointOf(
+  network: DiscoveredNetwork,
+  { link, device }: DiscoveredLink,
+  model: ModelScope,
+): Endpoint | Refusal {
+  if (isPhysical(link)) {
+    const usable = usableDevice(device);
+    return "cause" in usable ? refusal(network, link, usable) : { kind: "physical", link, device: usable };
+  }
+  const detector = detectors.find((one) => one.detects(link));
+  if (detector !== undefined && model.serves.includes(detector.kind)) return { kind: detector.kind, link };
+  const cause = `link kind "${describeKind(link)}" is not supported by internetworking_model "${model.name}"`;
+  const other = detector === undefined ? "none" : "tcfilter";
+  return refusal(network, link, refusalOf(link) ?? { cause, hint: `use "${other}"` });
 }
 
 function isUsed({ link, addresses }: DiscoveredLink): boolean {
@@ -73,26 +99,43 @@ function liesOn(upper: Link, lower: Link): boolean {
   return upper.peerIndex === lower.index && upper.index !== lower.index;
 }
 
-/** Every frame of a connected link goes to the guest: what lies on it or behind it would get none. */
-function refuseShadowed(network: DiscoveredNetwork, link: Link, endpoints: readonly Endpoint[]): void {
-  const lower = endpoints.find((other) => liesOn(link, other.link));
-  if (lower !== undefined) {
-    const cause = `it lies on ${lower.link.name}, which has addresses and is connected itself`;
-    throw refusal(network, link, { cause, hint: `take the addresses off ${lower.link.name}` });
-  }
-  const twin = endpoints.find((other) => other.link.index < link.index && other.link.mac === link.mac);
-  if (twin === undefined) return;
-  const cause = `it has the MAC of ${twin.link.name}, ${link.mac}, and a guest knows its NICs by their MACs`;
-  throw refusal(network, link, { cause, hint: "use macvlan instead of a second ipvlan on the same device" });
+interface Why {
+  readonly cause: string;
+  readonly hint: string;
 }
 
-function refusal(
-  network: DiscoveredNetwork,
+/** Every frame of a connected link goes to the guest: what lies on it or behind it would get none. */
+function shadowOf(
   link: Link,
-  why: { readonly cause: string; readonly hint: string },
-): TapirError {
+  endpoints: readonly Endpoint[],
+  connected: ReadonlySet<number>,
+): Why | undefined {
+  const others = endpoints.map((one) => one.link).filter((other) => other !== link);
+  const hasNic = ({ index }: Link): boolean => connected.has(index);
+  const isBefore = (one: Link, other: Link): boolean => hasNic(one) && !hasNic(other);
+  const lower = others.find((other) => liesOn(link, other));
+  if (lower !== undefined && !isBefore(link, lower)) {
+    const cause = `it lies on ${lower.name}, which has addresses and is connected itself`;
+    return { cause, hint: `take the addresses off ${lower.name}` };
+  }
+  const upper = others.find((other) => liesOn(other, link) && isBefore(other, link));
+  if (upper !== undefined) {
+    const cause = `${upper.name}, which lies on it, is connected, and would get no frames any more`;
+    return { cause, hint: `take the addresses off ${link.name}` };
+  }
+  const twin = others.find(
+    (other) =>
+      other.mac === link.mac &&
+      (hasNic(other) === hasNic(link) ? other.index < link.index : isBefore(other, link)),
+  );
+  if (twin === undefined) return undefined;
+  const cause = `it has the MAC of ${twin.name}, ${link.mac}, and a guest knows its NICs by their MACs`;
+  return { cause, hint: "use macvlan instead of a second ipvlan on the same device" };
+}
+
+function refusal(network: DiscoveredNetwork, link: Link, why: Why): Refusal {
   const object = `${link.name} of netns ${basename(network.netns)}`;
-  return new TapirError({ code: Code.UNIMPLEMENTED, operation: "attach", object, ...why });
+  return { link, error: new TapirError({ code: Code.UNIMPLEMENTED, operation: "attach", object, ...why }) };
 }
 
 /** Links without a kind are the ones that a driver made, not a user. */

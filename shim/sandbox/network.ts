@@ -4,6 +4,7 @@ import { addLink, changeLink, type LinkWish, removeLink } from "../../network/ch
 import { changeNeighbors, changeRoutes } from "../../network/change-route.ts";
 import { networkDifference } from "../../network/difference.ts";
 import { type DiscoveredNetwork, discover } from "../../network/discover.ts";
+import type { Refusal } from "../../network/endpoint.ts";
 import type { GuestNeighbor, GuestNetwork, GuestRoute } from "../../network/guest-network.ts";
 import { planGuest } from "../../network/guest-plan.ts";
 import { modelNamed } from "../../network/models.ts";
@@ -103,13 +104,18 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
     await agent.updateNetwork({ ...network, linkTimeoutMilliseconds: 0 }, deadline);
     told = text;
   };
-  const synchronize = async (place: string, deadline: Deadline): Promise<void> => {
+  /** Returns the links that cannot have a NIC: they keep nothing from the others. */
+  const synchronize = async (place: string, deadline: Deadline): Promise<readonly Refusal[]> => {
     const found = nics.whole(await discover(place, deadline));
-    const plans = nics.plan(found);
+    const { plans, refusals } = nics.plan(found);
     const failures = await nics.bringTo(found, plans, deadline);
     const there = plans.filter(({ id }) => nics.has(id));
     await tell(wantedNetwork(found, there, nics), deadline);
-    if (failures.length > 0) throw failures.length === 1 ? failures[0] : new AggregateError(failures);
+    throwAll(failures);
+    return refusals;
+  };
+  const follow = async (place: string, deadline: Deadline): Promise<void> => {
+    throwAll((await synchronize(place, deadline)).map(({ error }) => error));
   };
   const changing = (
     caller: Deadline,
@@ -118,6 +124,7 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
     inTurn(caller, async (place, deadline) => {
       await change(place, deadline);
       await failpoint("network.changed");
+      // What was refused before, and will be after it, is told by the monitor and by diff.
       await synchronize(place, deadline);
     });
 
@@ -128,18 +135,21 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
       // From now on whoever plugs it in knows: this attempt may fail.
       nics.wish(index, wish.limits);
       await failpoint("network.changed");
-      await synchronize(place, deadline);
+      const refusals = await synchronize(place, deadline);
+      throwAll(refusals.filter(({ link }) => link.index === index).map(({ error }) => error));
       await nics.limit(index, wish.limits, deadline);
     });
 
   return {
-    sync: (caller) => inTurn(caller, synchronize),
+    sync: (caller) => inTurn(caller, follow),
     difference: (caller) =>
       inTurn(caller, async (place, deadline) => {
         const found = nics.whole(await discover(place, deadline));
-        const wanted = planGuest(found, nics.plan(found));
+        const { plans, refusals } = nics.plan(found);
+        const wanted = planGuest(found, plans);
         const lasting = { ...wanted, neighbors: wanted.neighbors.filter(isPermanent) };
-        return networkDifference(lasting, await readGuest(agent, deadline));
+        const refused = refusals.map(({ error }) => error.message);
+        return [...refused, ...networkDifference(lasting, await readGuest(agent, deadline))];
       }),
     limits: nics.limits,
     trace: (windowMs, caller) =>
@@ -168,7 +178,7 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
       const { requestMs } = context;
       monitor ??= monitorNetns(
         netns,
-        (stop) => inTurn(deadlineIn(requestMs, "follow the pod's network", stop), synchronize),
+        (stop) => inTurn(deadlineIn(requestMs, "follow the pod's network", stop), follow),
         (error) => log.warn("the guest does not have the pod's network yet; trying again", { error }),
       );
     },
@@ -189,6 +199,11 @@ function wantedNetwork(found: DiscoveredNetwork, plans: readonly NicPlan[], nics
     return plan === undefined ? one : { ...one, ...nics.found(plan, one.mac) };
   });
   return { ...network, interfaces, neighbors: network.neighbors.filter(isPermanent) };
+}
+
+/** Throws what there is, if anything. */
+function throwAll(failures: readonly unknown[]): void {
+  if (failures.length > 0) throw failures.length === 1 ? failures[0] : new AggregateError(failures);
 }
 
 /** What an operator may have called the link so far. */

@@ -5,7 +5,7 @@ import type { DiscoveredNetwork, HostDevice } from "../../network/discover.ts";
 import type { GuestInterface } from "../../network/guest-network.ts";
 import { type HandedOver, handOver, withHandedOver } from "../../network/hand-over.ts";
 import type { Model } from "../../network/model.ts";
-import { type NicPlan, planNics } from "../../network/nic-plan.ts";
+import { type NicPlan, type NicPlans, planOrRefuse } from "../../network/nic-plan.ts";
 import type { RateLimits } from "../../network/rate-limit.ts";
 import type { Deadline } from "../../sys/deadline.ts";
 import { TapirError } from "../../sys/error.ts";
@@ -34,8 +34,8 @@ export interface PodNicsContext {
 export interface PodNics {
   /** The namespace as it was before devices were handed over. */
   whole(found: DiscoveredNetwork): DiscoveredNetwork;
-  /** What the VM is to have; what it has keeps its place. */
-  plan(whole: DiscoveredNetwork): NicPlan[];
+  /** What the VM is to have, and which links cannot be had; what it has keeps its place. */
+  plan(whole: DiscoveredNetwork): NicPlans;
   /** Plugs and unplugs until the VM has what is planned. Returns what failed: it keeps nothing from the others. */
   bringTo(whole: DiscoveredNetwork, plans: readonly NicPlan[], deadline: Deadline): Promise<unknown[]>;
   has(id: string): boolean;
@@ -131,7 +131,7 @@ export function openPodNics(context: PodNicsContext): PodNics {
     whole: (found) => withHandedOver(found, [...handed.values()]),
     plan(whole) {
       const existing = [...attached.values(), ...handed.values()].map((nic) => nic.plan);
-      return planNics(whole, { model, vcpus, existing });
+      return planOrRefuse(whole, { model, vcpus, existing });
     },
     async bringTo(whole, plans, deadline) {
       const kept = new Set(plans.map(({ id }) => id));

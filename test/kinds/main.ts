@@ -86,7 +86,8 @@ async function attempt(tried: Case): Promise<KindResult> {
   try {
     const [wire] = await attach(place.far, "tcfilter", farLedger);
     const network = await discover(place.pod, soon());
-    const nics = endpointsOf(network, modelNamed(model)).map(({ kind, link }) => `${link.name} ${kind}`);
+    const { endpoints } = endpointsOf(network, modelNamed(model));
+    const nics = endpoints.map(({ kind, link }) => `${link.name} ${kind}`);
     const attached = await attach(place.pod, model, ledger);
     const passed = await exchange(tried, place, attached, wire);
     await ledger.unwind();

@@ -42,7 +42,8 @@ export async function tryPhysical(): Promise<PhysicalResult> {
   const vm = await startQemu(ledger);
   step("QEMU");
   const whole = await discover(pod, soon());
-  const nics = endpointsOf(whole, modelNamed("tcfilter")).map(({ kind, link }) => `${link.name} ${kind}`);
+  const { endpoints } = endpointsOf(whole, modelNamed("tcfilter"));
+  const nics = endpoints.map(({ kind, link }) => `${link.name} ${kind}`);
   const taken = await hand(pod, ledger, identify(vm.pid));
   const { address, group = "", driver = "" } = taken.device;
   const gone = (await discover(pod, soon())).links.length === 0;

@@ -104,6 +104,21 @@ test.serial(
   },
 );
 
+test.serial("a tun that comes up is reported by its name, and keeps nothing from the others", async (t) => {
+  await pod.ip("tuntap add mode tun tun0", "link set tun0 up", "route add 192.0.2.0/24 via 10.1.0.1");
+  const refused = await t.throwsAsync(sync());
+  t.regex(reasonOf(refused), /^cannot attach tun0 of netns .*carries no Ethernet frames/);
+  const { routes } = await pod.agent.listRoutes(soon());
+  t.true(routes.some(({ destination }) => destination === "192.0.2.0/24"));
+  t.deepEqual(await pod.network.difference(soon()), [reasonOf(refused)]);
+  await t.notThrowsAsync(pod.network.addNeighbors([], soon()), "it is not about that link");
+  const added = await t.throwsAsync(pod.network.addInterface({ ...wish, name: "tun0" }, soon()));
+  t.regex(reasonOf(added), /attach tun0/);
+  await pod.ip("link del tun0", "route del 192.0.2.0/24");
+  await sync();
+  await pod.equal();
+});
+
 test.serial("a NIC goes while packets pass it", async (t) => {
   await pod.addLink("net1", 2);
   await sync();
