@@ -1,5 +1,6 @@
 import { type Route, RT_TABLE, RTAX, RTN, RTPROT } from "../sys/netlink/records.ts";
 import { livingRoute } from "../sys/netlink/route.ts";
+import { inOrder } from "../sys/netlink/route-difference.ts";
 import type { GuestRoute } from "./guest-network.ts";
 
 /** Types that a route somebody configured can have; the others belong to the kernel's own tables. */
@@ -19,12 +20,8 @@ const CONFIGURED_TYPES: readonly number[] = [
  * then on-link gateways, then gateways that need one of those. `devices` names the links that the guest has. Pure.
  */
 export function planRoutes(routes: readonly Route[], devices: ReadonlyMap<number, string>): GuestRoute[] {
-  return routes
-    .map(livingRoute)
-    .filter((route) => isConfigured(route) && leadsInto(route, devices))
-    .map((route) => ({ rank: rankOf(route), planned: planRoute(route, devices) }))
-    .sort((a, b) => a.rank - b.rank)
-    .map(({ planned }) => planned);
+  const led = routes.map(livingRoute).filter((route) => isConfigured(route) && leadsInto(route, devices));
+  return inOrder(led).map((route) => planRoute(route, devices));
 }
 
 function isConfigured({ protocol, table, type }: Route): boolean {
@@ -34,12 +31,6 @@ function isConfigured({ protocol, table, type }: Route): boolean {
 function leadsInto(route: Route, devices: ReadonlyMap<number, string>): boolean {
   const indices = [route.index, ...route.nextHops.map(({ index }) => index)];
   return indices.every((index) => index === 0 || devices.has(index));
-}
-
-function rankOf(route: Route): number {
-  const hops = [route, ...route.nextHops].filter(({ gateway }) => gateway !== undefined);
-  if (hops.length === 0) return 0;
-  return hops.every(({ onLink }) => onLink) ? 1 : 2;
 }
 
 function planRoute(route: Route, devices: ReadonlyMap<number, string>): GuestRoute {

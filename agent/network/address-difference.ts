@@ -1,5 +1,5 @@
+import { difference } from "../../sys/netlink/difference.ts";
 import { type Address, IFA_F } from "../../sys/netlink/records.ts";
-import { difference } from "./difference.ts";
 
 /** Flags that somebody asked for; the others are the kernel's account of the address. */
 export const KEPT_FLAGS =

@@ -1,5 +1,5 @@
+import { type Difference, difference } from "../../sys/netlink/difference.ts";
 import { type Neighbor, NUD } from "../../sys/netlink/records.ts";
-import { type Difference, difference } from "./difference.ts";
 
 /** Which entries go, come and change. Only permanent ones go: the others are what the kernel learned itself. */
 export function neighborDifference(

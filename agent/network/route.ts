@@ -5,12 +5,12 @@ import { listAddresses } from "../../sys/netlink/address.ts";
 import { prefixText } from "../../sys/netlink/address-text.ts";
 import type { Address, Route } from "../../sys/netlink/records.ts";
 import { addRoute, deleteRoute, listRoutes as readRoutes } from "../../sys/netlink/route.ts";
+import { isMadeHere, isOurs, routePlan } from "../../sys/netlink/route-difference.ts";
 import { allOf } from "./all-of.ts";
 import { type LinkNames, readLinkNames } from "./link-names.ts";
 import { fromRoute, toRoute } from "./message.ts";
 import type { Ground, Network } from "./network.ts";
 import { orphanedRoutes } from "./orphaned-route.ts";
-import { isMadeHere, isOurs, routePlan } from "./route-difference.ts";
 
 /** Every route but the local table's, the kernel's own included (their protocol says so). */
 export async function listRoutes(network: Network, deadline: Deadline): Promise<RouteMessage[]> {

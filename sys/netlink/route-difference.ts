@@ -1,6 +1,5 @@
-import type { Route } from "../../sys/netlink/records.ts";
-import { RT_TABLE, RTPROT } from "../../sys/netlink/records.ts";
 import { difference } from "./difference.ts";
+import { type Route, RT_TABLE, RTPROT } from "./records.ts";
 
 /** Which routes go and which come, each in the order in which the kernel takes them. */
 export interface RoutePlan {
@@ -24,8 +23,8 @@ export function routePlan(current: readonly Route[], wanted: readonly Route[]): 
   const taken = new Set(goal.map(placeOf));
   const gone = plan.gone.filter((route) => !isMadeHere(route.protocol) || taken.has(placeOf(route)));
   return {
-    remove: [...gone, ...replaced].sort((a, b) => rank(b) - rank(a)),
-    add: [...plan.added, ...plan.changed.map(({ to }) => to)].sort((a, b) => rank(a) - rank(b)),
+    remove: inOrder([...gone, ...replaced]).reverse(),
+    add: inOrder([...plan.added, ...plan.changed.map(({ to }) => to)]),
   };
 }
 
@@ -35,6 +34,10 @@ export function isOurs(route: Pick<Route, "table" | "destination">): boolean {
 }
 
 /** Connected first, then gateways that need no route, then gateways that do: each finds its way when it comes. */
+export function inOrder(routes: readonly Route[]): Route[] {
+  return routes.toSorted((a, b) => rank(a) - rank(b));
+}
+
 function rank(route: Route): number {
   const hops = route.nextHops.length > 0 ? route.nextHops : [route];
   if (hops.every((hop) => hop.gateway === undefined)) return 0;

@@ -1,5 +1,5 @@
 import test from "ava";
-import type { Route } from "../../sys/netlink/records.ts";
+import type { Route } from "./records.ts";
 import { routePlan } from "./route-difference.ts";
 
 const route = (destination: string, more: Partial<Route> = {}): Route => ({
