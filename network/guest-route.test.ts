@@ -153,3 +153,8 @@ test("routes over links without a NIC stay behind, routes over loopback go along
     [["10.7.0.0/16", "lo"]],
   );
 });
+
+test("a route with encapsulation stays behind: without it packets would go another way", (t) => {
+  const devices = { 2: "eth0" };
+  t.deepEqual(planned({ devices, routes: [route("10.9.0.0/16", { encapsulated: true })] }), []);
+});

@@ -24,7 +24,9 @@ export function planRoutes(routes: readonly Route[], devices: ReadonlyMap<number
   return inOrder(led).map((route) => planRoute(route, devices));
 }
 
-function isConfigured({ protocol, table, type }: Route): boolean {
+function isConfigured({ protocol, table, type, encapsulated }: Route): boolean {
+  // Without what wraps them, packets would go another way: better none.
+  if (encapsulated === true) return false;
   return protocol !== RTPROT.KERNEL && table !== RT_TABLE.LOCAL && CONFIGURED_TYPES.includes(type);
 }
 

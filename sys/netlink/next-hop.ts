@@ -11,6 +11,7 @@ const RTNEXTHOP = 8;
 const RTA_GATEWAY = 5;
 /** A gateway of another family than the route's (IPv4 via IPv6). */
 const RTA_VIA = 18;
+export const RTA_ENCAP_TYPE = 21;
 
 export function gatewayOf(attributes: Attributes): string | undefined {
   const gateway = attributes.get(RTA_GATEWAY);
@@ -48,12 +49,14 @@ export function decodeNextHops(bytes: Buffer): NextHop[] {
     const length = bytes.readUInt16LE(offset);
     if (length < RTNEXTHOP || length > bytes.length - offset) throw malformed(`next hop of ${length} bytes`);
     const flags = bytes.readUInt8(offset + 2);
+    const attributes = decodeAttributes(bytes.subarray(offset, offset + length), RTNEXTHOP);
     nextHops.push({
-      gateway: gatewayOf(decodeAttributes(bytes.subarray(offset, offset + length), RTNEXTHOP)),
+      gateway: gatewayOf(attributes),
       index: bytes.readInt32LE(offset + 4),
       weight: bytes.readUInt8(offset + 3) + 1,
       onLink: (flags & RTNH_F_ONLINK) !== 0,
       dead: (flags & RTNH_F_DEAD) !== 0,
+      ...(attributes.has(RTA_ENCAP_TYPE) ? { encapsulated: true } : {}),
     });
     offset += align(length);
   }

@@ -118,6 +118,21 @@ const route: Route = {
   preference: undefined,
 };
 
+test("a route through a lightweight tunnel says so, also one whose next hop is", (t) => {
+  /** RTA_ENCAP_TYPE: LWTUNNEL_ENCAP_IP. */
+  const encapsulation = Buffer.from("0600150002000000", "hex");
+  const plain = encodeRoute(route);
+  t.false("encapsulated" in (decodeRoute(plain) ?? {}));
+  t.true(decodeRoute(Buffer.concat([plain, encapsulation]))?.encapsulated);
+  // RTA_MULTIPATH: one next hop with nothing else.
+  const hop = Buffer.concat([
+    Buffer.from("1400090010000000", "hex"),
+    Buffer.from("02000000", "hex"),
+    encapsulation,
+  ]);
+  t.true(decodeRoute(Buffer.concat([encodeRoute({ ...route, index: 0 }), hop]))?.encapsulated);
+});
+
 test("routes survive encoding", (t) => {
   const routes: Route[] = [
     route,

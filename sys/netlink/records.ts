@@ -57,6 +57,8 @@ export interface NextHop {
   /** As iproute2 prints it: rtnh_hops + 1. */
   readonly weight: number;
   readonly onLink: boolean;
+  /** RTA_ENCAP_TYPE is there: packets are wrapped (lightweight tunnel); with what, no record says. */
+  readonly encapsulated?: boolean;
   /** RTNH_F_DEAD: its link is down or lost the family; the kernel only waits for the others to go too. */
   readonly dead: boolean;
 }
@@ -85,6 +87,8 @@ export interface Route {
   readonly preference: number | undefined;
   /** IPv4 only. */
   readonly tos: number;
+  /** RTA_ENCAP_TYPE is there, here or of a next hop: the record says less than the route, which cannot be made from it. */
+  readonly encapsulated?: boolean;
 }
 
 /** Both ends included. */

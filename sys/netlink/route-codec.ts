@@ -10,7 +10,14 @@ import {
   u8Of,
   u32Of,
 } from "./attribute.ts";
-import { decodeNextHops, encodeGateway, encodeNextHops, gatewayOf, RTNH_F_ONLINK } from "./next-hop.ts";
+import {
+  decodeNextHops,
+  encodeGateway,
+  encodeNextHops,
+  gatewayOf,
+  RTA_ENCAP_TYPE,
+  RTNH_F_ONLINK,
+} from "./next-hop.ts";
 import { type Family, type Route, RTN } from "./records.ts";
 
 /** Bytes of struct rtmsg (linux/rtnetlink.h). */
@@ -67,6 +74,8 @@ export function decodeRoute(payload: Buffer): Route | undefined {
   const type = payload.readUInt8(7);
   const source = attributes.get(RTA.PREFSRC);
   const hops = attributes.get(RTA.MULTIPATH);
+  const nextHops = hops === undefined ? [] : decodeNextHops(hops);
+  const encapsulated = attributes.has(RTA_ENCAP_TYPE) || nextHops.some((hop) => hop.encapsulated);
   return {
     family,
     destination: destinationOf(family, payload.readUInt8(1), attributes),
@@ -81,9 +90,10 @@ export function decodeRoute(payload: Buffer): Route | undefined {
     type,
     onLink: (flags & RTNH_F_ONLINK) !== 0,
     metrics: metricsOf(attributes),
-    nextHops: hops === undefined ? [] : decodeNextHops(hops),
+    nextHops,
     preference: u8Of(attributes.get(RTA.PREF)),
     tos: payload.readUInt8(3),
+    ...(encapsulated ? { encapsulated } : {}),
   };
 }
 

@@ -33,6 +33,11 @@ export function isOurs(route: Pick<Route, "table" | "destination">): boolean {
   return route.table !== RT_TABLE.LOCAL && route.destination !== "ff00::/8";
 }
 
+/** Whether it is the same route, in the same place, as the kernel lists both. */
+export function isSameRoute(one: Route, other: Route): boolean {
+  return placeOf(one) === placeOf(other) && contentOf(one) === contentOf(other);
+}
+
 /** Connected first, then gateways that need no route, then gateways that do: each finds its way when it comes. */
 export function inOrder(routes: readonly Route[]): Route[] {
   return routes.toSorted((a, b) => rank(a) - rank(b));
