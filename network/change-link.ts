@@ -1,13 +1,16 @@
-import { closeSync, openSync } from "node:fs";
 import type { Deadline } from "../sys/deadline.ts";
 import { errnoOf, TapirError } from "../sys/error.ts";
+import { failpoint } from "../sys/failpoint.ts";
 import { deleteAddress, listAddresses, replaceAddress } from "../sys/netlink/address.ts";
 import { familyOfText, formatIp, parseIp } from "../sys/netlink/address-text.ts";
-import { findLink, listLinks, setLink } from "../sys/netlink/link.ts";
+import { listLinks, setLink } from "../sys/netlink/link.ts";
 import { type Address, IFA_F, type Link, RT_SCOPE } from "../sys/netlink/records.ts";
 import { openRoute, type RouteSocket } from "../sys/netlink/socket.ts";
 import { Code } from "../sys/status.ts";
-import { orRestoreLink } from "./restore-link.ts";
+import { moveBack, moveIn } from "./move-link.ts";
+import { orRestore, restoreSoon } from "./or-restore.ts";
+import { putBackAddresses, putBackNeighbors, putBackRoutes } from "./put-back.ts";
+import { type LinkState, readLinkState, renameLink, restoreLink } from "./restore-link.ts";
 
 /** A link as an operator wants it: "", 0 and an empty list leave things as they are. */
 export interface LinkWish {
@@ -19,48 +22,106 @@ export interface LinkWish {
   readonly addresses: readonly { readonly address: string; readonly prefixLength: number }[];
 }
 
-/** Puts a link into use: one of the namespace, or one of the caller's own, which moves there. Returns its index. */
-export async function addLink(netns: string, wish: LinkWish, deadline: Deadline): Promise<number> {
+/** A link that was changed. */
+export interface ChangedLink {
+  readonly index: number;
+  /** Makes it what it was, where it was; in time of its own, and never rejects. */
+  takeBack(): Promise<void>;
+}
+
+/**
+ * Puts a link into use: one of the namespace, or one of the caller's own, which moves there. What fails is taken back, and so
+ * is the move. Found by its name; by the MAC only where no name is said. NOT_FOUND when there is none.
+ */
+export async function addLink(netns: string, wish: LinkWish, deadline: Deadline): Promise<ChangedLink> {
   using socket = openRoute({ netns });
   const name = wish.device || wish.name;
-  if ((await findWished(socket, wish, deadline)) === undefined) await moveIn(netns, name, deadline);
-  const link = await theLink(socket, wish, deadline);
-  return await orRestoreLink(socket, link, () => change(socket, link, wish, deadline), deadline);
+  const found = await findWished(socket, name === "" ? wish : { ...wish, mac: "" }, deadline);
+  if (found !== undefined) return await change(netns, found, wish, deadline);
+  const before = name === "" ? undefined : await moveIn(netns, name, deadline);
+  if (before === undefined) {
+    if (name === "") throw notFound(wish.mac, NONE_HERE, "name it (Device) when it is the node's");
+    throw notFound(name, "neither the pod's network namespace nor the node's has one");
+  }
+  const back = (limit: Deadline): Promise<void> => moveBack(netns, before, limit);
+  const what = `link ${name}`;
+  const moved = async (): Promise<ChangedLink> => {
+    await failpoint("network.moved");
+    return await change(netns, await theLink(socket, wish, deadline), wish, deadline);
+  };
+  const { index, takeBack } = await orRestore(what, moved, back);
+  return {
+    index,
+    async takeBack() {
+      await takeBack();
+      await restoreSoon(what, back);
+    },
+  };
 }
 
-/** Changes a link of the namespace, which goes up. Returns its index. NOT_FOUND when there is none. */
-export async function changeLink(netns: string, wish: LinkWish, deadline: Deadline): Promise<number> {
+/** Changes a link of the namespace, which goes up; what fails is taken back. NOT_FOUND when there is none. */
+export async function changeLink(netns: string, wish: LinkWish, deadline: Deadline): Promise<ChangedLink> {
   using socket = openRoute({ netns });
-  const link = await theLink(socket, wish, deadline);
-  return await orRestoreLink(socket, link, () => change(socket, link, wish, deadline), deadline);
+  return await change(netns, await theLink(socket, wish, deadline), wish, deadline);
 }
 
-/** Takes a link out of use: down, without addresses. Its routes go with these. */
+/** Takes a link out of use: down, without addresses, and its routes go with these. What fails is taken back. */
 export async function removeLink(netns: string, wish: LinkWish, deadline: Deadline): Promise<void> {
   using socket = openRoute({ netns });
   const link = await theLink(socket, wish, deadline);
-  await setLink(socket, link, { up: false }, deadline);
-  await applyAddresses(socket, link, [], deadline);
-}
-
-async function change(socket: RouteSocket, link: Link, wish: LinkWish, deadline: Deadline): Promise<number> {
-  const { name, mac, mtu, addresses } = wish;
-  if (name !== "" && name !== link.name) await rename(socket, link, name, deadline);
-  const wanted = { ...(mac === "" || mac === link.mac ? {} : { mac }) };
-  await setLink(socket, link, { ...wanted, ...(mtu === 0 ? {} : { mtu }) }, deadline);
-  await setLink(socket, link, { up: true }, deadline);
-  if (addresses.length > 0) await applyAddresses(socket, link, addresses, deadline);
-  return link.index;
-}
-
-/** Routes go with a link that goes down: only a kernel that renames nothing else (before 6.2) makes us do it. */
-async function rename(socket: RouteSocket, link: Link, name: string, deadline: Deadline): Promise<void> {
-  await setLink(socket, link, { name }, deadline).catch(async (error: unknown) => {
-    if (errnoOf(error) !== "EBUSY") throw error;
+  const before = await readLinkState(socket, link, deadline);
+  const remove = async (): Promise<void> => {
     await setLink(socket, link, { up: false }, deadline);
-    await setLink(socket, link, { name }, deadline);
-  });
+    await failpoint("network.downed");
+    await applyAddresses(socket, link, [], deadline);
+  };
+  await orRestore(`link ${link.name}`, remove, (limit) => restoreLink(socket, before, limit));
 }
+
+async function change(netns: string, link: Link, wish: LinkWish, deadline: Deadline): Promise<ChangedLink> {
+  using socket = openRoute({ netns });
+  const before = await readLinkState(socket, link, deadline);
+  const what = `link ${link.name}`;
+  await orRestore(
+    what,
+    () => apply(socket, before, wish, deadline),
+    (limit) => restoreLink(socket, before, limit),
+  );
+  return {
+    index: link.index,
+    takeBack: () =>
+      restoreSoon(what, async (limit) => {
+        using own = openRoute({ netns });
+        await restoreLink(own, before, limit);
+      }),
+  };
+}
+
+/**
+ * The kernel takes routes and neighbours away with the last address or with a link that is down for a moment, and IPv6
+ * addresses with such a link. Nobody asked for that: what still can be comes back.
+ */
+async function apply(
+  socket: RouteSocket,
+  { link, addresses, routes, neighbors }: LinkState,
+  { name, mac, mtu, addresses: wanted }: LinkWish,
+  deadline: Deadline,
+): Promise<void> {
+  if (name !== "" && name !== link.name) await renameLink(socket, link, name, deadline);
+  await failpoint("network.renamed");
+  const other = mac === "" || mac === link.mac ? {} : { mac };
+  await setLink(socket, link, { ...other, ...(mtu === 0 ? {} : { mtu }) }, deadline);
+  await setLink(socket, link, { up: true }, deadline);
+  const staying = wanted.length > 0 ? addresses.filter(isKernels) : addresses;
+  await putBackAddresses(socket, staying, deadline);
+  if (wanted.length > 0) await applyAddresses(socket, link, wanted, deadline);
+  await failpoint("network.addressed");
+  await putBackNeighbors(socket, neighbors, deadline);
+  await putBackRoutes(socket, routes, deadline);
+}
+
+/** A link-local address of IPv6 stays: the kernel makes it. */
+const isKernels = ({ family, scope }: Address): boolean => family === 6 && scope === RT_SCOPE.LINK;
 
 /** Brings the addresses to exactly these, but for the link-local ones that the kernel made. */
 async function applyAddresses(
@@ -72,7 +133,7 @@ async function applyAddresses(
   const goal = new Map(wanted.map((one) => [keyOf(one), addressOf(link.index, one)]));
   for (const address of await listAddresses(socket, deadline)) {
     if (address.index !== link.index || goal.delete(keyOf(address))) continue;
-    if (wanted.length > 0 && address.scope === RT_SCOPE.LINK && address.family === 6) continue;
+    if (wanted.length > 0 && isKernels(address)) continue;
     await deleteAddress(socket, address, deadline).catch((error: unknown) => {
       // It went with the one before it.
       if (errnoOf(error) !== "EADDRNOTAVAIL") throw error;
@@ -103,32 +164,24 @@ function addressOf(index: number, { address, prefixLength }: LinkWish["addresses
 async function theLink(socket: RouteSocket, wish: LinkWish, deadline: Deadline): Promise<Link> {
   const link = await findWished(socket, wish, deadline);
   if (link !== undefined) return link;
-  throw notFound(wish.device || wish.name || wish.mac, "the pod's network namespace has none");
+  throw notFound(wish.device || wish.name || wish.mac, NONE_HERE);
 }
 
-/** By name, or by MAC where no name is said or none is so called. */
+/** By the name that it is said to have; by MAC where none is said, or nothing has the one that it may be to get. */
 async function findWished(
   socket: RouteSocket,
-  { device, name, mac }: LinkWish,
+  { device, name, mac }: Pick<LinkWish, "device" | "name" | "mac">,
   deadline: Deadline,
 ): Promise<Link | undefined> {
   const links = await listLinks(socket, deadline);
   const byName = links.find((link) => link.name === (device || name));
-  return byName ?? (mac === "" ? undefined : links.find((link) => link.mac === mac));
+  if (byName !== undefined || device !== "" || mac === "") return byName;
+  return links.find((link) => link.mac === mac);
 }
 
-async function moveIn(netns: string, name: string, deadline: Deadline): Promise<void> {
-  using own = openRoute();
-  const link = name === "" ? undefined : await findLink(own, { name }, deadline);
-  if (link === undefined) throw notFound(name, "neither the pod's network namespace nor the node's has one");
-  const netnsFd = openSync(netns, "r");
-  try {
-    await setLink(own, link, { netnsFd }, deadline);
-  } finally {
-    closeSync(netnsFd);
-  }
-}
+const NONE_HERE = "the pod's network namespace has none";
 
-function notFound(name: string, cause: string): TapirError {
-  return new TapirError({ code: Code.NOT_FOUND, operation: "find", object: `link ${name}`, cause });
+function notFound(name: string, cause: string, hint?: string): TapirError {
+  const more = hint === undefined ? {} : { hint };
+  return new TapirError({ code: Code.NOT_FOUND, operation: "find", object: `link ${name}`, cause, ...more });
 }

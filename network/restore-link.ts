@@ -1,60 +1,70 @@
-import { type Deadline, deadlineIn } from "../sys/deadline.ts";
+import type { Deadline } from "../sys/deadline.ts";
 import { errnoOf } from "../sys/error.ts";
-import { deleteAddress, listAddresses, replaceAddress } from "../sys/netlink/address.ts";
-import { findLink, setLink } from "../sys/netlink/link.ts";
-import { type Address, IFF, type Link, type Route, RTPROT } from "../sys/netlink/records.ts";
-import { addRoute, listRoutes } from "../sys/netlink/route.ts";
+import { deleteAddress, listAddresses } from "../sys/netlink/address.ts";
+import { findLink, type LinkReference, setLink } from "../sys/netlink/link.ts";
+import { listNeighbors } from "../sys/netlink/neighbor.ts";
+import { type Address, IFF, type Link, type Neighbor, type Route } from "../sys/netlink/records.ts";
+import { listRoutes } from "../sys/netlink/route.ts";
 import type { RouteSocket } from "../sys/netlink/socket.ts";
+import { addressKey, putBackAddresses, putBackNeighbors, putBackRoutes } from "./put-back.ts";
 
-/** The caller's time may be what ran out. */
-const RESTORE_MS = 5000;
-
-/** Does `work` to a link; when it fails, name, MAC, MTU, addresses and routes of the link become what they were. */
-export async function orRestoreLink<T>(
-  socket: RouteSocket,
-  link: Link,
-  work: () => Promise<T>,
-  deadline: Deadline,
-): Promise<T> {
-  const isIts = ({ index }: { readonly index: number }): boolean => index === link.index;
-  const addresses = (await listAddresses(socket, deadline)).filter(isIts);
-  const routes = (await listRoutes(socket, deadline)).filter(isIts);
-  try {
-    return await work();
-  } catch (error) {
-    const limit = deadlineIn(RESTORE_MS, `restore link ${link.name}`);
-    // Why the work failed is what the caller needs.
-    await restore(socket, link, { addresses, routes }, limit).catch(() => undefined);
-    throw error;
-  }
+/** A link with what is lost when it goes down, moves, or loses its addresses. */
+export interface LinkState {
+  readonly link: Link;
+  readonly addresses: readonly Address[];
+  /** Of every table, those with several next hops included. */
+  readonly routes: readonly Route[];
+  readonly neighbors: readonly Neighbor[];
 }
 
-async function restore(
+export async function readLinkState(socket: RouteSocket, link: Link, deadline: Deadline): Promise<LinkState> {
+  const isIts = ({ index }: { readonly index: number }): boolean => index === link.index;
+  const addresses = (await listAddresses(socket, deadline)).filter(isIts);
+  const routes = await listRoutes(socket, deadline);
+  const neighbors = await listNeighbors(socket, deadline);
+  return {
+    link,
+    addresses,
+    routes: routes.filter((route) => isIts(route) || route.nextHops.some(isIts)),
+    neighbors: neighbors.filter(isIts),
+  };
+}
+
+/** Name, MAC, MTU, addresses, neighbours and routes of a link, and whether it is up, become what they were; one that is gone stays gone. */
+export async function restoreLink(
   socket: RouteSocket,
-  link: Link,
-  before: { readonly addresses: readonly Address[]; readonly routes: readonly Route[] },
+  { link, addresses, routes, neighbors }: LinkState,
   deadline: Deadline,
 ): Promise<void> {
   const { name, mac, mtu } = link;
   const now = await findLink(socket, { index: link.index }, deadline);
   if (now === undefined) return;
-  // Older kernels rename only what is down.
-  if (now.name !== name) await setLink(socket, link, { up: false }, deadline);
-  const back = { ...(now.name === name ? {} : { name }), ...(now.mac === mac ? {} : { mac }) };
-  await setLink(socket, link, { ...back, mtu }, deadline);
+  if (now.name !== name) await renameLink(socket, link, name, deadline);
+  await setLink(socket, link, { ...(now.mac === mac ? {} : { mac }), mtu }, deadline);
   await setLink(socket, link, { up: (link.flags & IFF.UP) !== 0 }, deadline);
-  const keyOf = ({ address, prefixLength }: Address): string => `${address}/${prefixLength}`;
-  const wanted = new Set(before.addresses.map(keyOf));
+  const wanted = new Set(addresses.map(addressKey));
   for (const address of await listAddresses(socket, deadline)) {
-    if (address.index === link.index && !wanted.has(keyOf(address)))
+    if (address.index === link.index && !wanted.has(addressKey(address)))
       await deleteAddress(socket, address, deadline);
   }
-  for (const address of before.addresses) await replaceAddress(socket, address, deadline);
-  for (const route of before.routes) {
-    if (route.protocol === RTPROT.KERNEL) continue;
-    await addRoute(socket, route, deadline).catch((error: unknown) => {
-      // It was not lost.
-      if (errnoOf(error) !== "EEXIST") throw error;
-    });
-  }
+  await putBackAddresses(socket, addresses, deadline);
+  await putBackNeighbors(socket, neighbors, deadline);
+  await putBackRoutes(socket, routes, deadline);
+}
+
+/**
+ * Kernels before 6.2 rename only what is down: routes and IPv6 addresses of the link are lost then, and it stays down.
+ * Whoever calls this puts them back.
+ */
+export async function renameLink(
+  socket: RouteSocket,
+  link: LinkReference,
+  name: string,
+  deadline: Deadline,
+): Promise<void> {
+  await setLink(socket, link, { name }, deadline).catch(async (error: unknown) => {
+    if (errnoOf(error) !== "EBUSY") throw error;
+    await setLink(socket, link, { up: false }, deadline);
+    await setLink(socket, link, { name }, deadline);
+  });
 }

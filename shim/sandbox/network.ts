@@ -130,14 +130,22 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
 
   const changingLink = (caller: Deadline, wish: InterfaceWish, change: typeof addLink): Promise<void> =>
     inTurn(caller, async (place, deadline) => {
-      if (nics.device(namesIn(wish), wish.mac) !== undefined) throw driven(wish);
-      const index = await change(place, wish, deadline);
+      if (nics.device(namesIn(wish), macIn(wish)) !== undefined) throw driven(wish);
+      const { index, takeBack } = await change(place, wish, deadline);
       // From now on whoever plugs it in knows: this attempt may fail.
       nics.wish(index, wish.limits);
       await failpoint("network.changed");
       const refusals = await synchronize(place, deadline);
-      throwAll(refusals.filter(({ link }) => link.index === index).map(({ error }) => error));
-      await nics.limit(index, wish.limits, deadline);
+      try {
+        throwAll(refusals.filter(({ link }) => link.index === index).map(({ error }) => error));
+        await nics.limit(index, wish.limits, deadline);
+      } catch (error) {
+        await takeBack();
+        await synchronize(place, deadline).catch((failure: unknown) => {
+          log.warn("the guest does not have the link as it was yet", { index, error: failure });
+        });
+        throw error;
+      }
     });
 
   return {
@@ -165,7 +173,7 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
     updateInterface: (wish, caller) => changingLink(caller, wish, changeLink),
     removeInterface: (wish, caller) =>
       changing(caller, async (place, deadline) => {
-        const device = nics.device(namesIn(wish), wish.mac);
+        const device = nics.device(namesIn(wish), macIn(wish));
         if (device !== undefined) await nics.takeOut(device, deadline);
         await removeLink(place, wish, deadline);
       }),
@@ -208,6 +216,8 @@ function throwAll(failures: readonly unknown[]): void {
 
 /** What an operator may have called the link so far. */
 const namesIn = ({ device, name }: LinkWish): string[] => [device || name];
+/** By which it may be found: beside the name that it has, the MAC is one that it is to get. */
+const macIn = ({ device, mac }: LinkWish): string => (device === "" ? mac : "");
 
 const isPermanent = ({ state }: GuestNeighbor): boolean => state === NUD.PERMANENT;
 
