@@ -5,7 +5,6 @@ import { once } from "node:events";
 import {
   appendFileSync,
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -14,12 +13,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import test, { type ExecutionContext } from "ava";
-import { errnoOf } from "../../sys/error.ts";
+import test from "ava";
 import { tryLock } from "../../sys/file-lock.ts";
-import { MS, mount, unmount } from "../../sys/mount.ts";
 import type { FactoryBench } from "../../test/fakes/factory.ts";
-import { bench, onlyTemplate, start } from "../../test/fakes/factory-start.ts";
+import { bench, fill, onlyTemplate, smallStore, start } from "../../test/fakes/factory-start.ts";
 import { lockPathOf } from "./directory.ts";
 import { readKeyParts, templateKey } from "./key.ts";
 import { forgetMisfortune } from "./misfortune.ts";
@@ -95,16 +92,6 @@ test("a guest that cannot be prepared: everybody boots for a while, nobody tries
   t.false(existsSync(join(here.store, "building")));
 });
 
-/** A tmpfs of its own for the templates. */
-function smallStore(t: ExecutionContext, { directory }: FactoryBench, size: string): string {
-  const store = join(directory, "small");
-  mkdirSync(store, { mode: 0o700 });
-  const data = `size=${size},mode=0700`;
-  mount({ source: "small", target: store, type: "tmpfs", flags: MS.NODEV, data });
-  t.teardown(() => unmount(store));
-  return store;
-}
-
 test("no space for the template: the guest boots", async (t) => {
   const here = bench(t);
   const vm = await start(t, here, { store: smallStore(t, here, "64k") });
@@ -131,16 +118,6 @@ test("tmpfs is full while saving: the guest boots, and the template is made when
   forgetMisfortune(store, templateKey(readKeyParts(here.plan)));
   t.truthy((await start(t, here, { store })).restored);
 });
-
-/** Takes what room there is. */
-function fill(path: string): void {
-  const block = Buffer.alloc(64 << 10, 1);
-  try {
-    for (;;) appendFileSync(path, block);
-  } catch (error) {
-    if (errnoOf(error) !== "ENOSPC") throw error;
-  }
-}
 
 /** Kills the QEMUs of this bench whose command line has all these words. */
 function killQemu({ directory }: FactoryBench, ...words: readonly string[]): number {

@@ -1,10 +1,12 @@
-import { closeSync } from "node:fs";
+import { appendFileSync, closeSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ExecutionContext } from "ava";
 import { createFactory, type FactorySettings } from "../../hypervisor/factory/factory.ts";
 import { listTemplates } from "../../hypervisor/factory/store.ts";
 import type { Vm, VmNic } from "../../hypervisor/hypervisor.ts";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
+import { errnoOf } from "../../sys/error.ts";
+import { MS, mount, unmount } from "../../sys/mount.ts";
 import { inFreshNetns } from "../../sys/netns.ts";
 import { openTap } from "../../sys/tap.ts";
 import { type FactoryBench, factoryBench } from "./factory.ts";
@@ -45,4 +47,24 @@ export async function start(
 export function onlyTemplate({ store }: FactoryBench): string {
   const [template] = listTemplates(store);
   return join(store, template?.key ?? "none");
+}
+
+/** A tmpfs of its own for the templates. */
+export function smallStore(t: ExecutionContext, { directory }: FactoryBench, size: string): string {
+  const store = join(directory, "small");
+  mkdirSync(store, { mode: 0o700 });
+  const data = `size=${size},mode=0700`;
+  mount({ source: "small", target: store, type: "tmpfs", flags: MS.NODEV, data });
+  t.teardown(() => unmount(store));
+  return store;
+}
+
+/** Takes what room there is. */
+export function fill(path: string): void {
+  const block = Buffer.alloc(64 << 10, 1);
+  try {
+    for (;;) appendFileSync(path, block);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOSPC") throw error;
+  }
 }
