@@ -42,3 +42,15 @@ test("work that is done in time wins, and work that fails keeps its error", asyn
   t.is(await deadline.race(Promise.resolve(7)), 7);
   await t.throwsAsync(deadline.race(Promise.reject(new Error("no"))), { message: "no" });
 });
+
+test("who gave up above called it off; the end of its own time did not", async (t) => {
+  const parent = new AbortController();
+  const whole = deadlineIn(10_000, "job", parent.signal);
+  const [late, part] = [whole.within(0, "late"), whole.within(5000, "part").within(4000, "part of it")];
+  t.true(late.signal.aborted);
+  t.false(late.calledOff());
+  t.false(part.calledOff());
+  parent.abort(new Error("caller went away"));
+  t.true(part.calledOff());
+  t.true(late.within(1, "part of what is late").calledOff());
+});

@@ -12,6 +12,8 @@ export interface Deadline {
   readonly signal: AbortSignal;
   /** Milliseconds left, never below 0. */
   remainingMs(): number;
+  /** Whether whoever it was made for gave up, or had no time left; its own time may not be up then. */
+  calledOff(): boolean;
   /** A deadline for a part of the job: at most `milliseconds`, never later than this one. */
   within(milliseconds: number, job: string): Deadline;
   /** Resolves or rejects with `work`, or rejects when the time is up. `work` itself goes on: let it watch `signal`. */
@@ -54,6 +56,7 @@ function deadlineUnder(above: Above, milliseconds: number, job: string): Deadlin
       return made;
     },
     remainingMs: () => (aborted() ? 0 : Math.max(0, endMs - performance.now())),
+    calledOff: above.aborted,
     within: (partMs, partJob) =>
       deadlineUnder(
         { signal: () => deadline.signal, aborted },

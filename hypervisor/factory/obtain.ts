@@ -55,7 +55,8 @@ async function build(
     forgetMisfortune(store, key);
     return openTemplate(store, key);
   } catch (error) {
-    rememberMisfortune(store, key, error);
+    // Who was called off knows nothing of the template.
+    if (!deadline.calledOff()) rememberMisfortune(store, key, error);
     throw error;
   }
 }
