@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import test from "ava";
 import { deadlineIn } from "../../sys/deadline.ts";
-import { bench, fill, smallStore, soon, start } from "../../test/fakes/factory-start.ts";
+import { bench, fill, nic, onlyTemplate, smallStore, soon, start } from "../../test/fakes/factory-start.ts";
 import { createFactory } from "./factory.ts";
 import { listTemplates } from "./store.ts";
 
@@ -48,3 +48,35 @@ test("a guest that is not prepared in the time for it is remembered", async (t) 
   t.is((await start(t, here)).restored, undefined);
   t.regex(here.warnings[1] ?? "", /not long ago: .*prepare a guest/);
 });
+
+test("more NICs than ports: the guest boots with all of them, the template stays", async (t) => {
+  const here = bench(t);
+  await start(t, here);
+  const before = onlyTemplate(here);
+  const vm = await start(t, here, {}, [nic(t, "net0"), nic(t, "net1"), nic(t, "net2")]);
+  t.is(vm.restored, undefined);
+  t.regex(
+    here.warnings.join(),
+    /^a NIC of the pod cannot be plugged in: the guest boots: .*net2.*all 2 are in use/,
+  );
+  t.is(onlyTemplate(here), before);
+  t.truthy((await start(t, here)).restored);
+  t.is(here.builds(), 1);
+});
+
+for (const [name, at] of [
+  ["the warm one", 0],
+  ["a further one", 1],
+] as const) {
+  test(`a NIC that QEMU refuses, ${name}: the template stays`, async (t) => {
+    const here = bench(t);
+    await start(t, here);
+    const good = [nic(t, "net0"), nic(t, "net1")];
+    // Not a tap.
+    const refused = good.map((one, index) => (index === at ? { ...one, tapFds: [0] } : one));
+    await t.throwsAsync(start(t, here, {}, refused));
+    t.regex(here.warnings.join(), /^a NIC of the pod cannot be plugged in: the guest boots: /);
+    t.truthy((await start(t, here, {}, good)).restored);
+    t.is(here.builds(), 1);
+  });
+}

@@ -7,6 +7,7 @@ import type { PrepareGuest } from "./build.ts";
 import { takeClone } from "./cache/take.ts";
 import { rememberMisfortune } from "./misfortune.ts";
 import { obtainTemplate } from "./obtain.ts";
+import { isNicFailure } from "./plug-nic.ts";
 import { type Measure, type MemoryMode, type RestoredVm, restoreVm } from "./restore.ts";
 import { countHit, listTemplates, type OpenTemplate, removeTemplate } from "./store.ts";
 
@@ -116,6 +117,10 @@ async function tryRestore(
     deadline.signal.throwIfAborted();
     // Without NICs there is nothing to boot for either.
     await deadline.race(nics);
+    if (isNicFailure(error)) {
+      warn("a NIC of the pod cannot be plugged in: the guest boots", error);
+      return undefined;
+    }
     discard(store, opened, error);
     warn("the template cannot be restored: the guest boots", error);
     return undefined;

@@ -11,6 +11,7 @@ import { countMemoryIn } from "./count-memory.ts";
 import { WARM_MAC } from "./key.ts";
 import { loadState } from "./migrate.ts";
 import { openPlaceholder } from "./placeholder.ts";
+import { plugNic } from "./plug-nic.ts";
 import { resumeGuest } from "./resume-guest.ts";
 import type { OpenTemplate } from "./store.ts";
 
@@ -102,7 +103,7 @@ async function takeOver(
   using placeholder = first === undefined ? openPlaceholder(plan) : undefined;
   const warm = first ?? placeholder?.nic;
   const load = async (): Promise<void> => {
-    if (warm !== undefined) await vm.nics.attach(warm, before);
+    if (warm !== undefined) await plugNic(vm, warm, before);
     // The devices look into it while their state is read.
     await memoryFilled;
     await loadState(vm.qmp, template.stateFd, before);
@@ -112,7 +113,7 @@ async function takeOver(
   const after = partOf(deadline, plan.name);
   const clock = await resumeGuest(vm, BigInt(template.manifest.monotonicNanoseconds), after);
   if (first === undefined && warm !== undefined) await vm.nics.detach(warm.id, after);
-  for (const nic of others) await measure("hot-plug", () => vm.nics.attach(nic, after));
+  for (const nic of others) await measure("hot-plug", () => plugNic(vm, nic, after));
   const hardwareMacs = new Map(first === undefined ? [] : [[first.id, WARM_MAC]]);
   return { ...vm, restored: { hardwareMacs, clock } };
 }
