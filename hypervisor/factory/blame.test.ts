@@ -2,7 +2,9 @@
 import { join } from "node:path";
 import test from "ava";
 import { deadlineIn } from "../../sys/deadline.ts";
+import { tryLock } from "../../sys/file-lock.ts";
 import { bench, fill, nic, onlyTemplate, smallStore, soon, start } from "../../test/fakes/factory-start.ts";
+import { lockPathOf } from "./directory.ts";
 import { createFactory } from "./factory.ts";
 import { listTemplates } from "./store.ts";
 
@@ -80,3 +82,15 @@ for (const [name, at] of [
     t.is(here.builds(), 1);
   });
 }
+
+test("a template that is found to be of no use while another is being published is left alone", async (t) => {
+  const here = bench(t);
+  const vm = await start(t, here);
+  const directory = onlyTemplate(here);
+  const lock = tryLock(lockPathOf(here.store));
+  vm.restored?.distrust?.(new Error("it ended"));
+  t.is(onlyTemplate(here), directory);
+  lock?.release();
+  vm.restored?.distrust?.(new Error("it ended"));
+  t.deepEqual(listTemplates(here.store), []);
+});

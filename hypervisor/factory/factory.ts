@@ -1,15 +1,14 @@
 import type { Deadline } from "../../sys/deadline.ts";
-import { reasonOf } from "../../sys/error.ts";
 import type { Ledger } from "../../sys/ledger.ts";
 import type { Hypervisor, Vm, VmNic, VmPlan } from "../hypervisor.ts";
 import { createQemu } from "../qemu/qemu.ts";
 import type { PrepareGuest } from "./build.ts";
 import { takeClone } from "./cache/take.ts";
-import { rememberMisfortune } from "./misfortune.ts";
+import { distrustTemplate } from "./distrust.ts";
 import { obtainTemplate } from "./obtain.ts";
 import { isNicFailure } from "./plug-nic.ts";
 import { type Measure, type MemoryMode, type RestoredVm, restoreVm } from "./restore.ts";
-import { countHit, listTemplates, type OpenTemplate, removeTemplate } from "./store.ts";
+import { countHit, type OpenTemplate } from "./store.ts";
 
 export interface FactorySettings {
   /** Off: every guest boots. */
@@ -111,7 +110,7 @@ async function tryRestore(
     const request = { plan, nics, template: opened, memory, measure, turn };
     const vm = await restoreVm(request, ledger, deadline);
     countHit(store, opened.manifest.key);
-    const distrust = (reason: unknown): void => discard(store, opened, reason);
+    const distrust = (reason: unknown): void => distrustTemplate(store, opened, reason);
     return { ...vm, restored: { ...vm.restored, distrust } };
   } catch (error) {
     deadline.signal.throwIfAborted();
@@ -121,17 +120,8 @@ async function tryRestore(
       warn("a NIC of the pod cannot be plugged in: the guest boots", error);
       return undefined;
     }
-    discard(store, opened, error);
+    distrustTemplate(store, opened, error);
     warn("the template cannot be restored: the guest boots", error);
     return undefined;
   }
-}
-
-/** The next pod makes a new one, unless this one never worked. One that was made since is another. */
-function discard(store: string, { manifest, hits }: OpenTemplate, error: unknown): void {
-  const present = listTemplates(store).find(({ key }) => key === manifest.key)?.manifest;
-  if (present !== undefined && present.createdAt !== manifest.createdAt) return;
-  removeTemplate(store, manifest.key);
-  if (hits === 0)
-    rememberMisfortune(store, manifest.key, new Error(`it cannot be restored: ${reasonOf(error)}`));
 }
