@@ -1,14 +1,19 @@
 import { errnoOf } from "../../sys/error.ts";
 import { fingerprint } from "./key.ts";
 import type { Manifest } from "./manifest.ts";
+import { forgetOldMisfortunes } from "./misfortune.ts";
 import { listTemplates, removeTemplate, type StoredTemplate } from "./store.ts";
 
 /** Templates of pods that differ in size: more are not kept, each takes its memory. */
 export const MAX_TEMPLATES = 4;
 
-/** Removes what cannot be used any more, and of the rest what was not used for the longest time. `keep` stays. */
+/**
+ * Removes what cannot be used any more, and of the rest what was not used for the longest time; `keep` stays. So does what is
+ * remembered of templates that could not be made, as long as it counts.
+ */
 export function evictTemplates(store: string, keep: string): void {
   for (const key of superfluous(listTemplates(store), keep)) removeTemplate(store, key);
+  forgetOldMisfortunes(store);
 }
 
 /** Keys to remove. */

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { reasonOf } from "../../sys/error.ts";
 
@@ -9,6 +9,8 @@ export interface Misfortune {
   readonly at: number;
 }
 
+/** Of a file's name, before the key. */
+const PREFIX = "failed-";
 /** After this time it is tried again. */
 const FORGET_MS = 10 * 60_000;
 
@@ -36,6 +38,14 @@ export function forgetMisfortune(store: string, key: string): void {
   rmSync(pathOf(store, key), { force: true });
 }
 
+/** Removes what is remembered no longer: keys change with every update, so nobody asks for the old ones again. */
+export function forgetOldMisfortunes(store: string): void {
+  const keys = readdirSync(store).flatMap((name) =>
+    name.startsWith(PREFIX) ? [name.slice(PREFIX.length)] : [],
+  );
+  for (const key of keys) if (recallMisfortune(store, key) === undefined) forgetMisfortune(store, key);
+}
+
 function pathOf(store: string, key: string): string {
-  return join(store, `failed-${key}`);
+  return join(store, PREFIX + key);
 }
