@@ -126,7 +126,12 @@ export interface RestoredGuest {
   readonly hardwareMacs: ReadonlyMap<string, string>;
   /** The same moment on the guest's CLOCK_MONOTONIC and on the host's wall clock. */
   readonly clock: { readonly monotonicNanoseconds: bigint; readonly unixNanoseconds: bigint };
-  /** To be called when the guest turns out to be of no use: nobody is to be restored from the same template again. */
+  /** To be called when the guest answers. */
+  trust?(): void;
+  /**
+   * To be called when the guest turns out to be of no use: nobody is to be restored from the same template again. One that was
+   * late is held against it only with a second one in a row: a busy machine does that, too.
+   */
   distrust?(reason: unknown): void;
 }
 

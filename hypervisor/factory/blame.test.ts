@@ -94,3 +94,31 @@ test("a template that is found to be of no use while another is being published 
   vm.restored?.distrust?.(new Error("it ended"));
   t.deepEqual(listTemplates(here.store), []);
 });
+
+test("a guest that only is late: its template goes when the next one is late, too", async (t) => {
+  const here = bench(t);
+  const vm = await start(t, here);
+  const directory = onlyTemplate(here);
+  const late = deadlineIn(0, "hear of the guest").signal.reason;
+  vm.restored?.distrust?.(late);
+  t.is(onlyTemplate(here), directory);
+  const other = await start(t, here);
+  other.restored?.trust?.();
+  other.restored?.distrust?.(late);
+  t.is(onlyTemplate(here), directory, "one that answered came in between");
+  vm.restored?.distrust?.(late);
+  t.deepEqual(listTemplates(here.store), []);
+});
+
+test("a restore that takes too long once", async (t) => {
+  const here = bench(t);
+  await start(t, here);
+  const tooLate = (): Promise<never> => deadlineIn(0, "restore").race(new Promise(() => undefined));
+  const vm = await start(t, here, {
+    measure: (step, work) => (step === "load state" ? tooLate() : work()),
+  });
+  t.is(vm.restored, undefined);
+  t.regex(here.warnings.join(), /^the template cannot be restored: the guest boots: .*finish restore/);
+  t.truthy((await start(t, here)).restored);
+  t.is(here.builds(), 1);
+});

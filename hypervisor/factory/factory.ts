@@ -4,7 +4,7 @@ import type { Hypervisor, Vm, VmNic, VmPlan } from "../hypervisor.ts";
 import { createQemu } from "../qemu/qemu.ts";
 import type { PrepareGuest } from "./build.ts";
 import { takeClone } from "./cache/take.ts";
-import { distrustTemplate } from "./distrust.ts";
+import { distrustTemplate, trustTemplate } from "./distrust.ts";
 import { obtainTemplate } from "./obtain.ts";
 import { isNicFailure } from "./plug-nic.ts";
 import { type Measure, type MemoryMode, type RestoredVm, restoreVm } from "./restore.ts";
@@ -111,7 +111,8 @@ async function tryRestore(
     const vm = await restoreVm(request, ledger, deadline);
     countHit(store, opened.manifest.key);
     const distrust = (reason: unknown): void => distrustTemplate(store, opened, reason);
-    return { ...vm, restored: { ...vm.restored, distrust } };
+    const trust = (): void => trustTemplate(store, opened);
+    return { ...vm, restored: { ...vm.restored, trust, distrust } };
   } catch (error) {
     deadline.signal.throwIfAborted();
     // Without NICs there is nothing to boot for either.

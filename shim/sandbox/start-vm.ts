@@ -122,6 +122,7 @@ async function startConfiguredGuest(
     if (deadline.signal.aborted) throw silence;
     return { silence };
   });
+  if (!("silence" in answer)) vm.restored.trust?.();
   if ("created" in answer) return { vm, agent };
   if ("refused" in answer) throw answer.refused;
   log.warn("the restored guest does not answer: another one boots", {
