@@ -7,6 +7,7 @@ import { interleave, medianOf, minimumOf, valuesOf } from "./measure.ts";
 import { readRounds } from "./options.ts";
 import { memoryOf } from "./pss.ts";
 import { writeResult } from "./results.ts";
+import { conclude } from "./verdict.ts";
 
 /**
  * `npm run bench:hotplug [-- --rounds N]`: a NIC comes and goes while the guest runs, beside a QEMU and a guest that are
@@ -48,11 +49,11 @@ async function bench(): Promise<void> {
   const { before, after } = outcome;
   process.stdout.write(
     `\nQEMU's descriptors ${before.descriptors} -> ${after.descriptors}, ` +
-      `RSS ${before.rssMib.toFixed(0)} -> ${after.rssMib.toFixed(0)} MiB; failures: ${outcome.failures.length}\n`,
+      `RSS ${before.rssMib.toFixed(0)} -> ${after.rssMib.toFixed(0)} MiB\n`,
   );
-  for (const failure of outcome.failures) process.stdout.write(`  ${failure}\n`);
   const path = writeResult("hotplug", {
     failures: outcome.failures.length,
+    rounds: outcome.rounds,
     ratios: { hotplug_usable_over_detect: ratio },
     phases_ms: Object.fromEntries(
       ROWS.map(([, arm, value]) => [`${arm}_${value}`, medianOf(outcome, arm, value)]),
@@ -63,6 +64,7 @@ async function bench(): Promise<void> {
     ),
   });
   process.stdout.write(`hotplug_usable_over_detect ${ratio.toFixed(2)}\nwritten to ${path}\n`);
+  conclude([outcome]);
 }
 
 function holdings(pid: number): { descriptors: number; rssMib: number } {

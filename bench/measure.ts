@@ -21,6 +21,8 @@ export interface Outcome {
   readonly samples: ReadonlyMap<string, readonly Sample[]>;
   /** One sentence each. */
   readonly failures: readonly string[];
+  /** Fewer are done than were wanted when the time was up. */
+  readonly rounds: { readonly done: number; readonly wanted: number };
 }
 
 /**
@@ -31,6 +33,7 @@ export async function interleave(arms: readonly Arm[], { rounds, budgetMs }: Rou
   const samples = new Map<string, Sample[]>(arms.map(({ name }) => [name, []]));
   const failures: string[] = [];
   const started = performance.now();
+  let done = 0;
   for (let round = 1; round <= rounds; round++) {
     if (performance.now() - started > budgetMs) {
       process.stdout.write(`  time is up: ${round - 1} of ${rounds} rounds\n`);
@@ -50,8 +53,9 @@ export async function interleave(arms: readonly Arm[], { rounds, budgetMs }: Rou
       }
       return found.join(", ");
     });
+    done = round;
   }
-  return { samples, failures };
+  return { samples, failures, rounds: { done, wanted: rounds } };
 }
 
 /** Every number of that name that an arm found, in the order of the rounds. */

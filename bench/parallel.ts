@@ -7,6 +7,7 @@ import { median } from "./median.ts";
 import { readRounds } from "./options.ts";
 import { startBurst } from "./pod-burst.ts";
 import { writeResult } from "./results.ts";
+import { conclude } from "./verdict.ts";
 
 /** `npm run bench:parallel [-- --rounds N]`: pods that start at once, from one template, until each guest answers. */
 const rounds = readRounds(10);
@@ -39,12 +40,12 @@ async function bench(): Promise<void> {
     ms(all(count) / count),
     (all(count) / all(1)).toFixed(2).padStart(6),
   ]);
-  const { failures } = outcome;
+  const { failures, rounds: counted } = outcome;
   const heads = ["PODS", "   ALL", "   MIN", "MEDIAN POD", "PER POD", "x ONE"];
-  process.stdout.write(`\n${table(heads, rows)}\nfailures: ${failures.length}\n`);
-  for (const failure of failures) process.stdout.write(`  ${failure}\n`);
+  process.stdout.write(`\n${table(heads, rows)}\n`);
   const path = writeResult("parallel", {
     failures: failures.length,
+    rounds: counted,
     ratios: {
       p4_over_p1: all(4) / all(1),
       p8_over_p1: all(8) / all(1),
@@ -56,6 +57,7 @@ async function bench(): Promise<void> {
     ),
   });
   process.stdout.write(`p8_over_p1 ${(all(8) / all(1)).toFixed(2)}\nwritten to ${path}\n`);
+  conclude([outcome]);
 }
 
 const armName = (count: number): string => `${count} at once`;

@@ -1,8 +1,9 @@
 import type { Deadline } from "../sys/deadline.ts";
 import { reasonOf } from "../sys/error.ts";
 import { type BenchNode, GUEST_TTL } from "./bench-node.ts";
+import { requireKind } from "./came-as.ts";
 import { firstAnswer, watchAddresses } from "./first-answer.ts";
-import { addressStore } from "./pod-start.ts";
+import { addressStore, stepsOf } from "./pod-start.ts";
 
 /** Several pods that were told to start at the same moment; milliseconds since then. */
 export interface Burst {
@@ -17,7 +18,7 @@ export interface Burst {
 /** Many ask at once: seldom enough not to be the load that is measured. */
 const INTERVAL_MS = 20;
 
-/** Starts `count` pods at once and waits until every guest has answered. The pods stay. */
+/** Starts `count` pods at once, from a template with a warm NIC, and waits until every guest has answered. The pods stay. */
 export async function startBurst(
   node: BenchNode,
   name: string,
@@ -33,11 +34,12 @@ export async function startBurst(
     answers.push(answer);
   });
   const started = performance.now();
-  const runs = Array.from({ length: count }, (_, index) =>
-    node.crictl
-      .runp(node.podConfig(`${name}-${index}`), "tapir", deadline)
-      .then(() => performance.now() - started),
-  );
+  const runs = Array.from({ length: count }, async (_, index) => {
+    const id = await node.crictl.runp(node.podConfig(`${name}-${index}`), "tapir", deadline);
+    const ms = performance.now() - started;
+    requireKind("warm", stepsOf(node, id));
+    return ms;
+  });
   const runpMs = await settled(runs, failures);
   const answered = await settled(answers, failures);
   stopWatching();

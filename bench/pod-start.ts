@@ -1,9 +1,13 @@
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { sandboxDirectory } from "../shim/state/directory.ts";
 import { readTimeline, type TimelineStep } from "../shim/state/timeline.ts";
 import type { Deadline } from "../sys/deadline.ts";
 import { type BenchNode, GUEST_TTL } from "./bench-node.ts";
 import { firstAnswer, watchAddresses } from "./first-answer.ts";
+
+/** Seldom enough not to be the load that is measured. */
+const POLL_MS = 100;
 
 /** One pod's start, in milliseconds since crictl was executed. */
 export interface PodStart {
@@ -49,6 +53,22 @@ export async function removePod(node: BenchNode, id: string, deadline: Deadline)
 /** Where host-local notes addresses: there from a node's first pod on. */
 export function addressStore({ directory }: BenchNode): string {
   return join(directory, "cni-addresses/tapir");
+}
+
+/** What a pod's shim says of its start. */
+export function stepsOf({ stateDirectory }: BenchNode, id: string): readonly TimelineStep[] {
+  return readTimeline(sandboxDirectory(stateDirectory, "k8s.io", id)).steps;
+}
+
+/** Waits until the pod has its folder share, which comes in the background after its start. */
+export async function shareIsThere(
+  { stateDirectory }: BenchNode,
+  id: string,
+  deadline: Deadline,
+): Promise<void> {
+  const directory = sandboxDirectory(stateDirectory, "k8s.io", id);
+  while (!readTimeline(directory).later.some(({ name }) => name === "mount share"))
+    await setTimeout(POLL_MS, undefined, { signal: deadline.signal });
 }
 
 function readSteps({ stateDirectory }: BenchNode, id: string, startedEpochMs: number): TimelineStep[] {

@@ -7,8 +7,12 @@ type Numbers = Readonly<Record<string, number>>;
 /** What a benchmark found; ratios and counts are what can be compared between machines. */
 export interface BenchResult {
   readonly failures: number;
+  /** How often each thing was measured, and was to be. */
+  readonly rounds?: { readonly done: number; readonly wanted: number };
   readonly ratios: Numbers;
   readonly phases_ms?: Numbers;
+  /** Of the time until the guest answers; phases that run side by side add up to more than 1. */
+  readonly phase_shares?: Numbers;
   readonly pss_per_pod_mib?: Numbers;
   /** Processes executed by the shim on the start path. */
   readonly exec_count?: number;
