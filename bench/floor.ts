@@ -16,6 +16,8 @@ const RESTORE_MS = 20_000;
 
 /** What the floor's program is told. */
 export interface FloorOrder {
+  /** How it asks the guest. */
+  readonly by: "greeting" | "grpc";
   readonly argv: readonly string[];
   readonly agentSocket: string;
   /** Path of the saved devices. */
@@ -24,36 +26,48 @@ export interface FloorOrder {
   readonly device: Readonly<Record<string, unknown>>;
 }
 
+/** The arms and how they ask: as a pod's shim does, and by gRPC, which a pod's start does without. */
+export const FLOORS = { floor: "greeting", "floor+grpc": "grpc" } as const;
+
 /**
- * The arm that restores the guest that a running pod was restored from, by the command line of that pod's QEMU, with
- * nothing else. Give it the pod's id; the pod may go afterwards.
+ * The arms that restore the guest that a running pod was restored from, by the command line of that pod's QEMU, with nothing
+ * else. Give it the pod's id; the pod may go afterwards.
  */
-export function floorArm(store: string, podId: string, directory: string): Arm & Disposable {
+export function floorArms(
+  store: string,
+  podId: string,
+  directory: string,
+): Disposable & { readonly arms: readonly Arm[] } {
   const order = floorOrder(store, podId, directory);
   const tapFds = inFreshNetns(() => openTap({ netns: "/proc/thread-self/ns/net", name: "tap0", queues: 1 }));
-  const program = join(import.meta.dirname, "floor-program.ts");
   return {
-    name: "floor",
-    async run() {
-      const args = ["--no-warnings", program, JSON.stringify(order)];
-      const child = spawn(process.execPath, args, {
-        stdio: ["ignore", "pipe", "pipe", ...tapFds],
-        timeout: RESTORE_MS,
-      });
-      const said = async (stream: Readable | null): Promise<string> => (stream === null ? "" : text(stream));
-      const [out, complaint, [code]] = await Promise.all([
-        said(child.stdout),
-        said(child.stderr),
-        once(child, "exit"),
-      ]);
-      if (code !== 0) throw new Error(`cannot restore the bare guest: ${complaint.trim().slice(-1000)}`);
-      return { answeredMs: Number(out) };
-    },
+    arms: Object.entries(FLOORS).map(([name, by]) => ({
+      name,
+      run: async () => ({ answeredMs: await runFloor({ ...order, by }, tapFds) }),
+    })),
     [Symbol.dispose]: () => closeAll(tapFds),
   };
 }
 
-function floorOrder(store: string, podId: string, directory: string): FloorOrder {
+/** Milliseconds from QEMU's start to the guest's answer. */
+async function runFloor(order: FloorOrder, tapFds: readonly number[]): Promise<number> {
+  const program = join(import.meta.dirname, "floor-program.ts");
+  const args = ["--no-warnings", program, JSON.stringify(order)];
+  const child = spawn(process.execPath, args, {
+    stdio: ["ignore", "pipe", "pipe", ...tapFds],
+    timeout: RESTORE_MS,
+  });
+  const said = async (stream: Readable | null): Promise<string> => (stream === null ? "" : text(stream));
+  const [out, complaint, [code]] = await Promise.all([
+    said(child.stdout),
+    said(child.stderr),
+    once(child, "exit"),
+  ]);
+  if (code !== 0) throw new Error(`cannot restore the bare guest: ${complaint.trim().slice(-1000)}`);
+  return Number(out);
+}
+
+function floorOrder(store: string, podId: string, directory: string): Omit<FloorOrder, "by"> {
   const name = `tapir-${podId}`;
   const qemu = listProcesses().find(
     ({ argv }) =>

@@ -20,6 +20,19 @@ total          0.0     200
   );
 });
 
+test("a scale of its own, and each step's share of a time", (t) => {
+  // 20 columns of bars for 400 ms.
+  t.is(
+    waterfall(steps, 35 + 20, { scaleMs: 400, shareOfMs: 250 }),
+    `STEP         START      MS  SHARE
+shim start     0.0    50.0   20 %  ██▌
+VM start      50.0    25.5   10 %    █▊
+guest         60.0     140   56 %     ███████
+total          0.0     200   80 %
+`,
+  );
+});
+
 test("the shortest step is to be seen, also the one at the very end", (t) => {
   const [, , speck, last] = waterfall(
     [

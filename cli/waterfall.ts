@@ -10,21 +10,34 @@ const SPECK = "▏";
 const MIN_BAR_COLUMNS = 10;
 const MAX_BAR_COLUMNS = 100;
 
+export interface WaterfallLook {
+  /** What the whole width stands for; not set: the end of the last step. Two waterfalls of one scale can be compared. */
+  readonly scaleMs?: number;
+  /** Adds a column: each step's share of so much time, in percent. Steps may run side by side. */
+  readonly shareOfMs?: number;
+}
+
 /** The steps of a start one below the other, each with its bar where it ran. `columns`: width of the terminal. Pure. */
-export function waterfall(steps: readonly TimelineStep[], columns: number): string {
+export function waterfall(
+  steps: readonly TimelineStep[],
+  columns: number,
+  { scaleMs, shareOfMs }: WaterfallLook = {},
+): string {
   const totalMs = endOf(steps);
-  const rows = steps.map(({ name, startMs, endMs }) => [
+  const row = (name: string, startMs: number, ms: number): string[] => [
     name,
     milliseconds(startMs),
-    milliseconds(endMs - startMs),
-  ]);
-  const heads = ["STEP", " START", "    MS"];
-  const left = table(heads, [...rows, ["total", milliseconds(0), milliseconds(totalMs)]])
+    milliseconds(ms),
+    ...(shareOfMs === undefined ? [] : [`${((100 * ms) / shareOfMs).toFixed(0)} %`.padStart(5)]),
+  ];
+  const rows = steps.map(({ name, startMs, endMs }) => row(name, startMs, endMs - startMs));
+  const heads = ["STEP", " START", "    MS", ...(shareOfMs === undefined ? [] : ["SHARE"])];
+  const left = table(heads, [...rows, row("total", 0, totalMs)])
     .trimEnd()
     .split("\n");
   const leftWidth = Math.max(...left.map((line) => line.length)) + 2;
   const width = Math.min(MAX_BAR_COLUMNS, Math.max(MIN_BAR_COLUMNS, columns - leftWidth));
-  const bars = ["", ...steps.map((step) => bar(step, totalMs, width)), ""];
+  const bars = ["", ...steps.map((step) => bar(step, scaleMs ?? totalMs, width)), ""];
   return left.map((line, index) => `${line.padEnd(leftWidth)}${bars[index]}`.trimEnd().concat("\n")).join("");
 }
 
