@@ -1,15 +1,23 @@
-import { deadlineIn } from "../sys/deadline.ts";
+import { setTimeout } from "node:timers/promises";
+import { type Deadline, deadlineIn } from "../sys/deadline.ts";
 import { reasonOf } from "../sys/error.ts";
 import { FACTORY, startBenchNode } from "./bench-node.ts";
+import { requireKind } from "./came-as.ts";
 import type { Executed } from "./executed.ts";
 import { median } from "./median.ts";
-import { removePod, startPod } from "./pod-start.ts";
+import { removePod, shareIsThere, startPod } from "./pod-start.ts";
 import { accountedShim } from "./shim-life.ts";
 import { traceShim } from "./trace-exec.ts";
 
 const POD_MS = 120_000;
 
-/** What the shim's own processes cost in a pod's life, restored from a template. */
+/** Until a shim has collected what the start left behind, with some time for it: after five quiet seconds (shim/collect.ts). */
+const IDLE_MS = 6_000;
+
+/**
+ * What the shim's own processes cost in a pod's whole life, restored from a template: start, the folder share that every pod
+ * gets, the collection of what is left once it is idle, the end.
+ */
 export interface ShimCost {
   /** Medians of CPU milliseconds: `start` with all that comes until the shim's end, `delete`, the launcher, and an empty program of the same Node (`node`). */
   readonly cpuMs: Readonly<Record<string, number>>;
@@ -25,10 +33,19 @@ export async function measureShimCost(rounds: number): Promise<ShimCost> {
   using shim = accountedShim();
   await using node = await startBenchNode({ env: { PATH: `${shim.directory}:${process.env.PATH}` } });
   node.configure(FACTORY.warm);
-  const live = async (name: string): Promise<void> => {
+  const live = async (
+    name: string,
+    whileUp: (id: string, deadline: Deadline) => Promise<void>,
+  ): Promise<void> => {
     const deadline = deadlineIn(POD_MS, name);
-    const { id } = await startPod(node, "tapir", name, deadline);
+    const { id, steps } = await startPod(node, "tapir", name, deadline);
+    requireKind("warm", steps);
+    await whileUp(id, deadline);
     await removePod(node, id, deadline);
+  };
+  const untilIdle = async (id: string, deadline: Deadline): Promise<void> => {
+    await shareIsThere(node, id, deadline);
+    await setTimeout(IDLE_MS);
   };
   // Builds the template.
   await node.crictl.runp(node.podConfig("first"), "tapir", deadlineIn(POD_MS, "first pod"));
@@ -40,7 +57,7 @@ export async function measureShimCost(rounds: number): Promise<ShimCost> {
   for (let round = 1; round <= rounds; round++) {
     note("node", await shim.emptyProgram());
     shim.take();
-    await live(`life-${round}`);
+    await live(`life-${round}`, untilIdle);
     const life = shim.take();
     // A command that no Node ran for took nothing.
     for (const command of ["start", "delete"]) {
@@ -57,7 +74,11 @@ export async function measureShimCost(rounds: number): Promise<ShimCost> {
   const cost = { cpuMs, overNode: Object.values(parts).reduce((sum, one) => sum + one, 0) / empty };
   try {
     const daemon = node.containerd.identity().pid;
-    const executed = await traceShim(daemon, () => live("traced"), deadlineIn(POD_MS, "trace the shim"));
+    const executed = await traceShim(
+      daemon,
+      () => live("traced", async () => undefined),
+      deadlineIn(POD_MS, "trace the shim"),
+    );
     return { ...cost, executed, reason: "" };
   } catch (error) {
     return { ...cost, executed: undefined, reason: reasonOf(error) };
