@@ -27,7 +27,7 @@ export function unary<Request, Response>(
   return withDeadline(name, method, USUAL_DEADLINE_MS);
 }
 
-/** As `unary`, but a caller without deadline waits for as long as it takes. */
+/** As `unary`, but a caller without deadline waits for as long as a timer can, and has to ask again after that. */
 export function unaryWithoutLimit<Request, Response>(
   name: string,
   method: Method<Request, Response>,

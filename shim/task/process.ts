@@ -95,11 +95,10 @@ export function openProcess(options: ProcessOptions): TaskProcess {
         return end(guestExit(exitStatus));
       } catch (error) {
         if (watching.signal.aborted) return;
-        if (codeOf(error) !== Code.UNAVAILABLE) {
+        if (!mayStillRun(error)) {
           log.error("the end of a process was missed", { process: object, error });
           return end(UNKNOWN_STATUS);
         }
-        // The connection broke; when the VM is gone, somebody will say so.
         await pause(RETRY_MS, undefined, { signal: watching.signal }).catch(() => undefined);
       }
     }
@@ -180,6 +179,12 @@ export function openProcess(options: ProcessOptions): TaskProcess {
       if (before === "created") exit.abandon(neverRan(object));
     },
   };
+}
+
+/** The connection broke, or the wait was longer than any timer's; when the VM is gone, somebody will say so. */
+function mayStillRun(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === Code.UNAVAILABLE || code === Code.DEADLINE_EXCEEDED;
 }
 
 function neverRan(object: string): TapirError {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createListener } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -63,13 +63,22 @@ export async function startTaskShim(
   writeFileSync(join(directory, "config.json"), JSON.stringify({ ...sandbox, ...config }));
   const steered = steeredPod(answers);
   const events: string[] = [];
+  /** As `events`, with the exec id of those that are an exec's. */
+  const stories: string[] = [];
   const shutdown = Promise.withResolvers<void>();
   const quiet = () => undefined;
   const tasks = openTasks({
     namespace: "k8s.io",
     calledAtMs: 5,
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
-    publisher: { publish: (kind) => void events.push(kind), close: async () => undefined },
+    publisher: {
+      publish(kind, fields) {
+        events.push(kind);
+        const { containerId, execId, id = execId } = fields as Record<string, string | undefined>;
+        stories.push([kind, containerId, ...(id === undefined || id === containerId ? [] : [id])].join(" "));
+      },
+      close: async () => undefined,
+    },
     showDebug: quiet,
     onHelpless: quiet,
     openPod(context) {
@@ -96,5 +105,25 @@ export async function startTaskShim(
     return responseType.decode(answer) as ReturnType<Methods[K]["responseType"]["decode"]>;
   }
   const create = () => call("create", { id: "pod", bundle: directory });
-  return { ...steered, call, create, client, directory, events, shutdown: shutdown.promise, tasks };
+  /** A pod that runs. */
+  const start = async () => {
+    steered.created.resolve();
+    await create();
+    await call("start", { id: "pod" });
+  };
+  /** Creates a container of the pod; `spec` are further parts of its bundle's. */
+  const createContainer = async (id: string, spec: object = {}) => {
+    const bundle = join(directory, id);
+    mkdirSync(bundle);
+    const annotations = {
+      "io.kubernetes.cri.container-type": "container",
+      "io.kubernetes.cri.sandbox-id": "pod",
+    };
+    writeFileSync(join(bundle, "config.json"), JSON.stringify({ annotations, ...spec }));
+    return call("create", { id, bundle });
+  };
+  return {
+    ...{ ...steered, call, create, client, directory, events, stories, tasks },
+    ...{ start, createContainer, shutdown: shutdown.promise },
+  };
 }
