@@ -1,3 +1,4 @@
+import type { ExitRecord } from "../bundle-files.ts";
 import type { ContainerTask } from "./container-task.ts";
 import type { SandboxTask } from "./sandbox-task.ts";
 
@@ -6,6 +7,8 @@ const SIGKILL = 9;
 /** A container that is not in a pod, with the VM that is there for it alone: the VM goes when the container ends. */
 export function singleTask(container: ContainerTask, sandbox: SandboxTask): ContainerTask {
   const { id } = container;
+  /** Of a container that is deleted already, while its VM is not. */
+  let record: ExitRecord | undefined;
   const endVm = (): void => {
     if (sandbox.find(id).state.name !== "stopped") sandbox.kill(id, SIGKILL);
   };
@@ -14,8 +17,8 @@ export function singleTask(container: ContainerTask, sandbox: SandboxTask): Cont
   return {
     ...container,
     async delete(execId) {
-      const record = await container.delete(execId);
-      if (execId !== "") return record;
+      if (execId !== "") return container.delete(execId);
+      record ??= await container.delete(execId);
       endVm();
       await sandbox.wait(id);
       await sandbox.delete(id);

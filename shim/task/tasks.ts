@@ -78,8 +78,11 @@ export function openTasks(options: TasksOptions): Tasks {
       const container = openContainerTask(workloadOf(request, id), request);
       return await createContainer(request, singleTask(container, sandbox), caller);
     } catch (error) {
-      await sandbox.abandon("its container was not made");
-      await sandbox.delete(id);
+      const logFailedUndo = (failure: unknown): void =>
+        log.error("the VM of a container that was not made is not wholly removed", { error: failure });
+      await sandbox.abandon("its container was not made").catch(logFailedUndo);
+      // Tries again what failed. When that fails, too, the VM is still there for whoever deletes the container.
+      await sandbox.delete(id).catch(logFailedUndo);
       throw error;
     }
   };

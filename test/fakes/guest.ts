@@ -8,6 +8,7 @@ import type { Ledger } from "../../sys/ledger.ts";
 /** A guest that says yes to everything, with nothing behind it; `answers` replace what a test is about. */
 export function yesGuest(answers: Partial<GuestContainers> = {}): PodGuest {
   const empty = async (): Promise<Record<string, never>> => ({});
+  const over = async (): Promise<never> => Object.assign(new EventEmitter(), endedStream) as never;
   const silent = async (): Promise<never> => Object.assign(new EventEmitter(), silentStream) as never;
   return {
     containers: {
@@ -29,7 +30,7 @@ export function yesGuest(answers: Partial<GuestContainers> = {}): PodGuest {
       resizeTerminal: empty,
       closeStdin: empty,
       onlineResources: async () => ({ vcpus: 1, memoryBytes: 0n }),
-      stdio: silent,
+      stdio: over,
       events: silent,
       portForward: silent,
       ...answers,
@@ -67,6 +68,14 @@ const silentStream = {
   cancel: () => undefined,
   async *[Symbol.asyncIterator]() {
     await new Promise(() => undefined);
+  },
+};
+
+/** A stream of a process that has nothing to say. */
+const endedStream = {
+  ...silentStream,
+  async *[Symbol.asyncIterator]() {
+    yield* [];
   },
 };
 
