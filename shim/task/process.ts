@@ -128,7 +128,7 @@ export function openProcess(options: ProcessOptions): TaskProcess {
       if (stdinMayEnd) streams.stdin?.allowEnd();
     },
     attach() {
-      if (streams !== undefined) pump = startPump(guest.containers, key, streams);
+      if (streams !== undefined) pump = startPump(guest.containers, key, streams, log);
       void watch();
       if (size !== undefined) {
         void applySize(size).catch((error: unknown) => log.debug("terminal not resized", { object, error }));
