@@ -80,6 +80,16 @@ test("a VM that cannot grow fails the container, and the next try begins anew", 
   t.deepEqual(told.at(-1), { vcpus: 1, memoryMiB: 384 });
 });
 
+test("limits that come after a container is gone are nobody's", async (t) => {
+  const { size, told } = fakeVm();
+  await size.claim("a", limits(1, 0), soon());
+  size.settle("a");
+  size.settle("a", limits(2, 512));
+  t.deepEqual(size.limitsOf("a"), limits(0, 0));
+  await sleep(2 * QUIET_MS);
+  t.deepEqual(told, [{ vcpus: 2, memoryMiB: 256 }, START]);
+});
+
 test("nothing is taken back from a pod that ends", async (t) => {
   const { size, told } = fakeVm();
   await size.claim("a", limits(1, 0), soon());

@@ -15,7 +15,10 @@ export interface PodSize {
    * are set all the same: `settle` them.
    */
   claim(containerId: string, limits: ContainerLimits, deadline: Deadline): Promise<void>;
-  /** Sets a container's limits, or forgets it; what nobody needs any more is taken back when nothing came for a while. */
+  /**
+   * Sets the limits of a container that has some, or forgets it; what nobody needs any more is taken back when nothing came for
+   * a while.
+   */
   settle(containerId: string, limits?: ContainerLimits): void;
   /** Nothing is taken back any more. */
   close(): void;
@@ -91,7 +94,8 @@ export function createPodSize(parts: PodSizeParts): PodSize {
     },
     settle(containerId, limits) {
       if (limits === undefined) claims.delete(containerId);
-      else claims.set(containerId, limits);
+      // It may have gone while the guest was asked.
+      else if (claims.has(containerId)) claims.set(containerId, limits);
       shrinkLater();
     },
     close() {
