@@ -5,7 +5,7 @@ import type { GuestContainers } from "../containers-client.ts";
 import type { OciMount } from "../sandbox/oci.ts";
 import type { ContainerStorage, StorageRequest } from "../sandbox/workload-storage.ts";
 import { planDevices } from "./device-plan.ts";
-import { type Disks, hostBlockDevice } from "./disks.ts";
+import { type Disks, hostDevices } from "./disks.ts";
 import { isBind, type MountPlan, planMount } from "./mount-plan.ts";
 import { type PodShare, SHARE } from "./pod-share.ts";
 import { planRootfs, type RootfsPlan } from "./rootfs-plan.ts";
@@ -29,7 +29,7 @@ export async function prepareContainer(
   const { disks } = context;
   const rootfs = planRootfs({ ...request, rootPath: spec.rootPath });
   const plans = await Promise.all(spec.mounts.map((mount) => deadline.race(planOf(mount))));
-  const devices = planDevices(spec, hostBlockDevice);
+  const devices = planDevices(spec, hostDevices);
 
   const { folder: share, view } = await deadline.race(context.share);
   const folder = await share.open(containerId, view);

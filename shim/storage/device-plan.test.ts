@@ -1,7 +1,7 @@
 import test from "ava";
 import type { OciDevice, OciDeviceRule } from "../sandbox/oci.ts";
-import { planDevices } from "./device-plan.ts";
-import { deviceNumber, hostBlockDevice } from "./disks.ts";
+import { type HostDevices, planDevices } from "./device-plan.ts";
+import { deviceNumber, hostDevices } from "./disks.ts";
 
 const device = (path: string, minor: number, type = "b"): OciDevice => ({ path, type, major: 8, minor });
 const rule = (parts: Partial<OciDeviceRule> = {}): OciDeviceRule => {
@@ -9,34 +9,42 @@ const rule = (parts: Partial<OciDeviceRule> = {}): OciDeviceRule => {
 };
 const NOTHING: OciDeviceRule = { allow: false, type: "", major: -1, minor: -1, access: "rwm" };
 const ALL: OciDeviceRule = { allow: true, type: "", major: -1, minor: -1, access: "rwm" };
-const hostPath = (_: number, minor: number): string | undefined => ({ 0: "/dev/sda", 16: "/dev/sdb" })[minor];
+/** The last one is another name of the second. */
+const NAMES: Readonly<Record<string, number>> = { "/dev/sda": 0, "/dev/sdb": 16, "/dev/mapper/vg-root": 16 };
+const host: HostDevices = {
+  pathOf: (_, minor) => Object.keys(NAMES).find((path) => NAMES[path] === minor),
+  isSame: ({ path, minor }) => NAMES[path] === minor,
+};
 
 test("a raw block volume is a disk, writable where the rules say so", (t) => {
   const devices = [device("/dev/xvda", 16)];
   const disk = { path: "/dev/xvda", hostPath: "/dev/sdb", major: 8, minor: 16 };
-  t.deepEqual(planDevices({ devices, deviceRules: [NOTHING, rule()] }, hostPath), [
-    { ...disk, readOnly: false },
-  ]);
+  t.deepEqual(planDevices({ devices, deviceRules: [NOTHING, rule()] }, host), [{ ...disk, readOnly: false }]);
   const readOnly = [NOTHING, rule({ access: "rm" })];
-  t.deepEqual(planDevices({ devices, deviceRules: readOnly }, hostPath), [{ ...disk, readOnly: true }]);
+  t.deepEqual(planDevices({ devices, deviceRules: readOnly }, host), [{ ...disk, readOnly: true }]);
 });
 
 test("devices that are no disks, and those that the host does not have, are the guest's", (t) => {
   const devices = [device("/dev/null", 16, "c"), device("/dev/xvdz", 99)];
-  t.deepEqual(planDevices({ devices, deviceRules: [ALL] }, hostPath), []);
+  t.deepEqual(planDevices({ devices, deviceRules: [ALL] }, host), []);
 });
 
-test("privileged is privileged in the guest: only what has another name than on the host is meant", (t) => {
-  const devices = [device("/dev/sda", 0), device("/dev/sdb", 16), device("/dev/volume", 16)];
-  const planned = planDevices({ devices, deviceRules: [ALL] }, hostPath);
+test("privileged is privileged in the guest: only what the host does not have under that name is meant", (t) => {
+  const mapped = device("/dev/mapper/vg-root", 16);
+  const named = [device("/dev/sda", 0), device("/dev/sdb", 16), mapped];
+  // The second has a name of the host's, of another device there.
+  const devices = [...named, device("/dev/volume", 16), device("/dev/sda", 16)];
+  const planned = planDevices({ devices, deviceRules: [ALL] }, host);
   t.deepEqual(
-    planned.map(({ path }) => path),
-    ["/dev/volume"],
+    planned.map(({ path, minor }) => `${path} ${minor}`),
+    ["/dev/volume 16", "/dev/sda 16"],
   );
 });
 
 test("numbers of devices", (t) => {
   t.is(deviceNumber({ major: 8, minor: 16 }), 0x810);
   t.is(deviceNumber({ major: 254, minor: 0x12345 }), 0x1230fe45);
-  t.is(hostBlockDevice(4095, 1_048_575), undefined);
+  t.is(hostDevices.pathOf(4095, 1_048_575), undefined);
+  t.false(hostDevices.isSame({ path: "/dev/null", major: 1, minor: 3 }), "no block device");
+  t.false(hostDevices.isSame({ path: "/dev/no-such-device", major: 1, minor: 3 }));
 });

@@ -10,21 +10,29 @@ export interface DeviceDisk {
   readonly readOnly: boolean;
 }
 
+/** The devices of the host. */
+export interface HostDevices {
+  /** The kernel's name of a block device, if there is one. */
+  pathOf(major: number, minor: number): string | undefined;
+  /** Whether the host has that very block device under the path that the container is to have it under. */
+  isSame(device: Pick<OciDevice, "path" | "major" | "minor">): boolean;
+}
+
 /**
- * The raw block volumes of a container. A privileged container's spec lists all devices of the host, each under its own
- * name: they are not meant, privileged is privileged in the guest. Pure; `hostPathOf` tells the name of a device, if there is
- * one. Devices that are nowhere on the host are left to the guest, too.
+ * The raw block volumes of a container. A privileged container's spec lists all devices of the host, each under its names
+ * there (of a logical volume /dev/dm-0 and /dev/mapper/x): they are not meant, privileged is privileged in the guest. Devices
+ * that are nowhere on the host are left to the guest, too. Pure but for what `host` looks at.
  */
 export function planDevices(
   { devices, deviceRules }: Pick<OciSpec, "devices" | "deviceRules">,
-  hostPathOf: (major: number, minor: number) => string | undefined,
+  host: HostDevices,
 ): DeviceDisk[] {
   const privileged = deviceRules.some(allowsEverything);
   return devices.flatMap((device): DeviceDisk[] => {
     const { type, path, major, minor } = device;
     if (type !== "b") return [];
-    const hostPath = hostPathOf(major, minor);
-    if (hostPath === undefined || (privileged && hostPath === path)) return [];
+    const hostPath = host.pathOf(major, minor);
+    if (hostPath === undefined || (privileged && host.isSame(device))) return [];
     const writable = deviceRules.some((rule) => allowsWriting(rule, device));
     return [{ path, hostPath, major, minor, readOnly: !writable }];
   });

@@ -1,9 +1,10 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import type { VmStorage } from "../../hypervisor/storage.ts";
 import type { Deadline } from "../../sys/deadline.ts";
 import { errnoOf, TapirError, wrapError } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
+import type { HostDevices } from "./device-plan.ts";
 
 /** A disk of the guest: id for QEMU, serial for the guest, and name of the storage on it, all the same. */
 export type DiskName = string;
@@ -68,14 +69,20 @@ export function deviceNumber({ major, minor }: DeviceNumber): number {
   return (minor & 0xff) + major * 0x100 + (minor - (minor & 0xff)) * 0x1000;
 }
 
-/** The node of a block device below /dev; undefined when the host has no such device. */
-export function hostBlockDevice(major: number, minor: number): string | undefined {
-  try {
-    const text = readFileSync(`/sys/dev/block/${major}:${minor}/uevent`, "utf8");
-    const name = /^DEVNAME=(.+)$/m.exec(text)?.[1];
-    return name === undefined ? undefined : `/dev/${name}`;
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return undefined;
-    throw error;
-  }
-}
+/** What this machine has below /dev. */
+export const hostDevices: HostDevices = {
+  pathOf(major, minor) {
+    try {
+      const text = readFileSync(`/sys/dev/block/${major}:${minor}/uevent`, "utf8");
+      const name = /^DEVNAME=(.+)$/m.exec(text)?.[1];
+      return name === undefined ? undefined : `/dev/${name}`;
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return undefined;
+      throw error;
+    }
+  },
+  isSame({ path, ...number }) {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    return stat?.isBlockDevice() === true && stat.rdev === deviceNumber(number);
+  },
+};
