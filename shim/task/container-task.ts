@@ -2,6 +2,7 @@ import { type ExitRecord, taskPidFile } from "../bundle-files.ts";
 import { checkTakesProcess } from "../sandbox/container.ts";
 import type { ProcessState } from "../sandbox/process.ts";
 import { createInGuest, type GuestContainer } from "./create-container.ts";
+import { ENDING_SIGNALS } from "./ending-signals.ts";
 import { openExecs } from "./execs.ts";
 import { givenUp, notHere, notNow } from "./failures.ts";
 import { openFreezer } from "./freezer.ts";
@@ -54,12 +55,6 @@ export function openContainerTask(workload: Workload, request: CreateRequest): C
   });
   const freezer = openFreezer(workload, () => init.state.name);
   const find = (execId: string) => (execId === "" ? init : execs.find(execId));
-  const refuseEnded = (verb: string): void => {
-    const { name } = init.state;
-    if (creating || name === "stopped" || name === "deleted") {
-      throw notNow(verb, `container ${id}`, `it is ${creating ? "creating" : name}`);
-    }
-  };
   const signal = async (execId: string, number: number, all: boolean): Promise<void> => {
     const request = { containerId: id, execId, signal: number, all: all && execId === "" };
     await guest.containers.signalProcess(request, asking(workload, "signal"));
@@ -159,10 +154,11 @@ export function openContainerTask(workload: Workload, request: CreateRequest): C
     async kill(execId, number, all) {
       const { object, state } = find(execId);
       if (creating) {
-        toldToEnd = true;
+        // Nothing is there yet that could get another signal.
+        if (ENDING_SIGNALS.has(number)) toldToEnd = true;
         return;
       }
-      if (state.name === "stopped" || state.name === "deleted") throw notHere(object, "it has ended");
+      if (isOver(state)) throw notHere(object, "it has ended");
       if (execId !== "" && state.name === "created") throw notNow("signal", object, "it has not started");
       if (number === 0) return;
       const signalling = signal(execId, number, all);
@@ -175,11 +171,15 @@ export function openContainerTask(workload: Workload, request: CreateRequest): C
     pause: freezer.pause,
     resume: freezer.resume,
     async update(resources) {
-      refuseEnded("update");
+      const { name } = init.state;
+      if (creating || isOver(init.state)) {
+        throw notNow("update", `container ${id}`, `it is ${creating ? "creating" : name}`);
+      }
       await updateInGuest(workload, resources);
     },
     async stats() {
-      refuseEnded("read the counters of");
+      // As runc's shim says it: who collects counters passes over what has none.
+      if (creating || isOver(init.state)) throw notHere(`container ${id}`, "it has no counters now");
       return guest.containers.statsContainer({ containerId: id }, asking(workload, "read the counters of"));
     },
     closeStdin: (execId) => find(execId).closeStdin(),
@@ -189,6 +189,10 @@ export function openContainerTask(workload: Workload, request: CreateRequest): C
       await process.resize(size);
     },
   };
+}
+
+function isOver({ name }: ProcessState): boolean {
+  return name === "stopped" || name === "deleted";
 }
 
 function statusOf(state: ProcessState, running: ProcessStatus): ProcessStatus {

@@ -1,12 +1,11 @@
 import { deadlineIn } from "../../sys/deadline.ts";
 import type { SandboxState } from "../sandbox/state.ts";
 import type { StdioAddresses } from "../stdio/open.ts";
+import { ENDING_SIGNALS } from "./ending-signals.ts";
 import { notHere, notNow } from "./failures.ts";
 import type { SandboxTask } from "./sandbox-task.ts";
 import type { ProcessStatus, Task } from "./task.ts";
 
-/** HUP, INT, QUIT, KILL, TERM: what ends a process that does not care. */
-const ENDING_SIGNALS: ReadonlySet<number> = new Set([1, 2, 3, 9, 15]);
 const NO_STDIO: StdioAddresses = { stdin: "", stdout: "", stderr: "", terminal: false };
 
 /** The sandbox container of a pod: no process, the VM itself. */
