@@ -1,6 +1,7 @@
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { Socket } from "node:net";
-import { wrapError } from "../../sys/error.ts";
+import { TapirError, wrapError } from "../../sys/error.ts";
+import { Code } from "../../sys/status.ts";
 
 /** Where the standard input of a process comes from. */
 export interface Input {
@@ -22,6 +23,7 @@ export function openFifoInput(path: string): Input {
   try {
     reading = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
+      if (!fstatSync(reading).isFIFO()) throw noFifo();
       held = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
     } catch (error) {
       closeSync(reading);
@@ -45,6 +47,15 @@ export function openFifoInput(path: string): Input {
       socket.destroy();
     },
   };
+}
+
+function noFifo(): TapirError {
+  return new TapirError({
+    code: Code.INVALID_ARGUMENT,
+    operation: "use",
+    object: "it as standard input",
+    cause: "it is no fifo",
+  });
 }
 
 /** A stream that is closed while it is read has simply ended. */
