@@ -12,6 +12,7 @@ import type { Storages } from "../storage/storages.ts";
 import { cgroupOf } from "./cgroup.ts";
 import type { Container } from "./container.ts";
 import { runCrun } from "./crun.ts";
+import { guestHugePages } from "./huge-pages.ts";
 import { launch } from "./launch.ts";
 import { guestDevice, placeDisks, placeMounts } from "./mount-sources.ts";
 import { sharesPids } from "./namespaces.ts";
@@ -93,6 +94,7 @@ async function writeBundle(request: CreateContainerRequest, workshop: Workshop, 
     disks: await placeDisks(request, deadline),
     device: guestDevice,
     sharedMemory: pod.sharedMemory(),
+    hugePages: guestHugePages(),
     sharedPids: sharedPids(request, workshop, sharesPids(wanted.linux?.namespaces ?? [])),
   });
   setSysctls(sysctls);

@@ -74,11 +74,17 @@ export interface OciResources {
   readonly memory?: Readonly<Record<string, unknown>>;
   readonly cpu?: Readonly<Record<string, unknown>>;
   readonly pids?: unknown;
-  readonly hugepageLimits?: unknown;
+  readonly hugepageLimits?: readonly OciHugepageLimit[];
   readonly unified?: Readonly<Record<string, string>>;
   readonly blockIO?: unknown;
   readonly network?: unknown;
   readonly rdma?: unknown;
+}
+
+/** `pageSize` is "2MB", "1GB", "64KB". */
+export interface OciHugepageLimit {
+  readonly pageSize: string;
+  readonly limit: unknown;
 }
 
 /** A number that is missing stands for all. */

@@ -4,7 +4,7 @@ import { parseExact } from "./json.ts";
 import type { OciProcess, OciResources, OciSpec } from "./oci.ts";
 
 /** More than any pod has; a bound for what is done for each of them. */
-const LIMIT = { mounts: 1024, devices: 4096, words: 65_536 } as const;
+const LIMIT = { mounts: 1024, devices: 4096, words: 65_536, pageSizes: 64 } as const;
 
 /** Parses an OCI specification and checks the shape of everything the agent looks at. Throws INVALID_ARGUMENT. */
 export function parseSpec(bytes: Buffer): OciSpec {
@@ -86,6 +86,14 @@ function checkResources(value: unknown, what: string): void {
   for (const [at, rule] of list(resources.devices, `${what}.devices`, LIMIT.devices).entries()) {
     const { allow } = object(rule, `${what}.devices[${at}]`);
     refuseUnless(typeof allow === "boolean", `${what}.devices[${at}].allow`, "true or false");
+  }
+  for (const [at, one] of list(
+    resources.hugepageLimits,
+    `${what}.hugepageLimits`,
+    LIMIT.pageSizes,
+  ).entries()) {
+    const { pageSize } = object(one, `${what}.hugepageLimits[${at}]`);
+    text(pageSize, `${what}.hugepageLimits[${at}].pageSize`);
   }
 }
 

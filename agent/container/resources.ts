@@ -9,9 +9,15 @@ const NOT_CPU = ["cpus", "mems", "realtimeRuntime", "realtimePeriod"] as const;
 const NOT_HONOURED = ["blockIO", "network", "rdma"] as const;
 const UNIFIED = /^(memory|cpu|pids|hugetlb)\.[a-z0-9_.]+$/i;
 
-/** The limits that the guest can keep, device rules apart, and a line for each that it cannot. */
-export function guestResources(wanted: OciResources): { resources: OciResources; ignored: string[] } {
-  const { memory, cpu, pids, hugepageLimits, unified } = wanted;
+/**
+ * The limits that the guest can keep, device rules apart, and a line for each that it cannot. `hugePages` are the sizes that
+ * it has.
+ */
+export function guestResources(
+  wanted: OciResources,
+  hugePages: ReadonlySet<string>,
+): { resources: OciResources; ignored: string[] } {
+  const { memory, cpu, pids, hugepageLimits = [], unified } = wanted;
   const ignored: string[] = [];
   for (const name of NOT_CPU) {
     const value = cpu?.[name];
@@ -22,6 +28,14 @@ export function guestResources(wanted: OciResources): { resources: OciResources;
     const value = wanted[name];
     if (isSet(value)) ignored.push(`${name} limits: the guest has other devices than the host`);
   }
+  for (const { pageSize, limit } of hugepageLimits) {
+    // None of what is not there is what there is of it.
+    if (!hugePages.has(pageSize) && isSet(limit))
+      ignored.push(
+        `limit of huge pages of ${JSON.stringify(pageSize.slice(0, 32))}: the guest has none of that size`,
+      );
+  }
+  const huge = hugepageLimits.filter(({ pageSize }) => hugePages.has(pageSize));
   const files = Object.entries(unified ?? {});
   for (const [name] of files)
     if (!UNIFIED.test(name)) ignored.push(`cgroup file ${JSON.stringify(name)}: the guest's is its own`);
@@ -29,7 +43,7 @@ export function guestResources(wanted: OciResources): { resources: OciResources;
     ...(memory === undefined ? {} : { memory: pick(memory, MEMORY) }),
     ...(cpu === undefined ? {} : { cpu: pick(cpu, CPU) }),
     ...(isSet(pids) ? { pids } : {}),
-    ...(isSet(hugepageLimits) ? { hugepageLimits } : {}),
+    ...(huge.length === 0 ? {} : { hugepageLimits: huge }),
     ...(files.length === 0
       ? {}
       : { unified: Object.fromEntries(files.filter(([name]) => UNIFIED.test(name))) }),

@@ -11,6 +11,7 @@ const places: GuestPlaces = {
   disks: new Map(),
   device: () => undefined,
   sharedMemory: "/run/tapir/shm",
+  hugePages: new Set(["2MB"]),
   sharedPids: undefined,
 };
 
@@ -154,11 +155,21 @@ test("what the guest does not honour is named, and gone", (t) => {
         blockIO: { weight: 500 },
         network: { classID: 0 },
         unified: { "io.max": "8:0 rbps=1", "memory.high": "1000" },
+        hugepageLimits: [
+          { pageSize: "2MB", limit: 1 << 21 },
+          { pageSize: "1GB", limit: 0 },
+          { pageSize: "64KB", limit: 1 << 16 },
+        ],
       },
       intelRdt: { closID: "x" },
     },
   });
-  t.deepEqual(spec.linux?.resources, { cpu: { shares: 2 }, unified: { "memory.high": "1000" }, devices: [] });
+  t.deepEqual(spec.linux?.resources, {
+    cpu: { shares: 2 },
+    unified: { "memory.high": "1000" },
+    hugepageLimits: [{ pageSize: "2MB", limit: 1 << 21 }],
+    devices: [],
+  });
   t.deepEqual(
     ignored.map((line) => line.split(":")[0]),
     [
@@ -167,6 +178,7 @@ test("what the guest does not honour is named, and gone", (t) => {
       'cpu cpus "0-3"',
       'cpu mems "0"',
       "blockIO limits",
+      'limit of huge pages of "64KB"',
       'cgroup file "io.max"',
       "hooks",
       "intelRdt",

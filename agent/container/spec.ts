@@ -17,6 +17,8 @@ export interface GuestPlaces {
   /** What the guest has at a path below /dev. */
   readonly device: (path: string) => DeviceNode | undefined;
   readonly sharedMemory: string;
+  /** Sizes of huge pages. */
+  readonly hugePages: ReadonlySet<string>;
   /** Path of the PID namespace that the container shares; not set: none. */
   readonly sharedPids: string | undefined;
 }
@@ -35,7 +37,7 @@ export interface GuestSpec {
  */
 export function guestSpec(wanted: OciSpec, places: GuestPlaces): GuestSpec {
   const { linux = {}, root = {}, mounts, process } = wanted;
-  const limits = guestResources(linux.resources ?? {});
+  const limits = guestResources(linux.resources ?? {}, places.hugePages);
   const devices = guestDevices(
     linux.devices ?? [],
     linux.resources?.devices ?? [],

@@ -6,6 +6,7 @@ import type {
 import type { Deadline } from "../../sys/deadline.ts";
 import type { Container } from "./container.ts";
 import { runCrun, temporaryPath } from "./crun.ts";
+import { guestHugePages } from "./huge-pages.ts";
 import { parseResources } from "./parse-spec.ts";
 import { guestResources } from "./resources.ts";
 
@@ -15,7 +16,7 @@ export async function updateContainer(
   request: UpdateContainerRequest,
   deadline: Deadline,
 ): Promise<UpdateContainerResponse> {
-  const { resources, ignored } = guestResources(parseResources(request.resources));
+  const { resources, ignored } = guestResources(parseResources(request.resources), guestHugePages());
   const file = temporaryPath("json");
   writeFileSync(file, JSON.stringify(resources));
   try {
