@@ -10,7 +10,7 @@ export interface OciSpec {
   readonly domainname?: string;
   readonly mounts?: readonly OciMount[];
   readonly hooks?: unknown;
-  readonly annotations?: unknown;
+  readonly annotations?: Readonly<Record<string, unknown>>;
   readonly linux?: OciLinux;
 }
 
@@ -51,6 +51,7 @@ export interface OciLinux {
   readonly gidMappings?: unknown;
   readonly personality?: unknown;
   readonly intelRdt?: unknown;
+  readonly timeOffsets?: unknown;
 }
 
 export interface OciNamespace {

@@ -11,6 +11,8 @@ export function parseSpec(bytes: Buffer): OciSpec {
   const spec = parseObject(bytes, "container spec");
   checkProcess(spec.process, "process");
   object(spec.root, "root", true);
+  object(spec.annotations, "annotations", true);
+  text(spec.domainname, "domainname", true);
   const linux = object(spec.linux, "linux");
   for (const [at, mount] of list(spec.mounts, "mounts", LIMIT.mounts).entries())
     checkMount(mount, `mounts[${at}]`);
@@ -32,6 +34,7 @@ export function parseSpec(bytes: Buffer): OciSpec {
     text(value, `linux.sysctl[${JSON.stringify(name.slice(0, 64))}]`);
   checkResources(linux.resources, "linux.resources");
   object(linux.seccomp, "linux.seccomp", true);
+  text(linux.mountLabel, "linux.mountLabel", true);
   return spec as OciSpec;
 }
 

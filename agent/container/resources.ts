@@ -2,6 +2,8 @@ import type { OciResources } from "./oci.ts";
 
 /** Limits of which crun makes cgroup files that every guest has. */
 const MEMORY = ["limit", "reservation", "swap", "checkBeforeUpdate"] as const;
+/** Counters and switches of cgroup v1, which v2 has not. */
+const NOT_MEMORY = ["kernel", "kernelTCP", "swappiness", "disableOOMKiller"] as const;
 const CPU = ["shares", "quota", "period", "burst", "idle"] as const;
 /** Host CPUs and memory nodes, and real-time budgets, which cgroup v2 has not. */
 const NOT_CPU = ["cpus", "mems", "realtimeRuntime", "realtimePeriod"] as const;
@@ -19,6 +21,11 @@ export function guestResources(
 ): { resources: OciResources; ignored: string[] } {
   const { memory, cpu, pids, hugepageLimits = [], unified } = wanted;
   const ignored: string[] = [];
+  for (const name of NOT_MEMORY) {
+    const value = memory?.[name];
+    if (isSet(value))
+      ignored.push(`memory ${name} ${JSON.stringify(value)}: cgroups of version 2 do not have it`);
+  }
   for (const name of NOT_CPU) {
     const value = cpu?.[name];
     if (isSet(value))
@@ -51,9 +58,9 @@ export function guestResources(
   return { resources, ignored };
 }
 
-/** Go writes what is not set as nothing, null, 0 or an empty list. */
+/** Go writes what is not set as nothing, null, 0, false or an empty list. */
 function isSet(value: unknown): boolean {
-  if (value === undefined || value === null || value === 0 || value === "") return false;
+  if (value === undefined || value === null || value === 0 || value === "" || value === false) return false;
   if (typeof value !== "object") return true;
   return Object.values(value).some(isSet);
 }

@@ -118,7 +118,7 @@ test("what containerd writes for a container of a pod, inside the guest", (t) =>
     },
   });
   t.deepEqual(sysctls, { "net.ipv4.ip_forward": "1" });
-  t.deepEqual(ignored, []);
+  t.deepEqual(ignored, ['annotation "run.oci.handler": it is for a runtime on the host']);
 });
 
 test("numbers of 64 bits stay what they are", (t) => {
@@ -149,9 +149,22 @@ test("what the guest does not honour is named, and gone", (t) => {
       selinuxLabel: "system_u:x",
     },
     hooks: { prestart: [{ path: "/usr/bin/hook" }] },
+    domainname: "example.org",
+    annotations: {
+      "run.oci.seccomp.receiver": "/run/x",
+      "org.systemd.property.CPUWeight": "7",
+      "io.kubernetes.cri.container-type": "container",
+    },
     linux: {
       resources: {
         cpu: { shares: 2, cpus: "0-3", mems: "0", realtimeRuntime: 0 },
+        memory: {
+          limit: 1 << 20,
+          kernel: 1 << 20,
+          swappiness: 10,
+          disableOOMKiller: false,
+          useHierarchy: true,
+        },
         blockIO: { weight: 500 },
         network: { classID: 0 },
         unified: { "io.max": "8:0 rbps=1", "memory.high": "1000" },
@@ -162,9 +175,12 @@ test("what the guest does not honour is named, and gone", (t) => {
         ],
       },
       intelRdt: { closID: "x" },
+      timeOffsets: { monotonic: { secs: 7 } },
+      mountLabel: "system_u:object_r:x",
     },
   });
   t.deepEqual(spec.linux?.resources, {
+    memory: { limit: 1 << 20 },
     cpu: { shares: 2 },
     unified: { "memory.high": "1000" },
     hugepageLimits: [{ pageSize: "2MB", limit: 1 << 21 }],
@@ -175,13 +191,20 @@ test("what the guest does not honour is named, and gone", (t) => {
     [
       'AppArmor profile "cri-containerd.apparmor.d"',
       'SELinux label "system_u',
+      "memory kernel 1048576",
+      "memory swappiness 10",
       'cpu cpus "0-3"',
       'cpu mems "0"',
       "blockIO limits",
       'limit of huge pages of "64KB"',
       'cgroup file "io.max"',
       "hooks",
+      'annotation "run.oci.seccomp.receiver"',
+      'annotation "org.systemd.property.CPUWeight"',
+      'domainname "example.org"',
       "intelRdt",
+      "timeOffsets",
+      'mount label "system_u',
     ],
   );
   t.false(JSON.stringify(spec).includes("hook"));

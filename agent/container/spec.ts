@@ -1,5 +1,6 @@
 import { type DeviceNode, guestDevices } from "./devices.ts";
 import { guestProcess } from "./guest-process.ts";
+import { leftOut } from "./ignored.ts";
 import { guestMounts, type PlacedMount } from "./mounts.ts";
 import { guestNamespaces, seesOwnCgroups } from "./namespaces.ts";
 import type { OciSpec } from "./oci.ts";
@@ -61,15 +62,7 @@ export function guestSpec(wanted: OciSpec, places: GuestPlaces): GuestSpec {
       ...(isThere(seccomp) ? { seccomp: withoutListener(seccomp) } : {}),
     },
   };
-  const ignored = [
-    ...(init?.ignored ?? []),
-    ...limits.ignored,
-    ...devices.ignored,
-    ...(isThere(wanted.hooks) && Object.keys(wanted.hooks as object).length > 0
-      ? ["hooks: they are programs of the host"]
-      : []),
-    ...(isThere(linux.intelRdt) ? ["intelRdt: the guest has no such device"] : []),
-  ];
+  const ignored = [...(init?.ignored ?? []), ...limits.ignored, ...devices.ignored, ...leftOut(wanted)];
   return { spec, sysctls: linux.sysctl ?? {}, ignored };
 }
 
