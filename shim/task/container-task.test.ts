@@ -212,3 +212,23 @@ test("a guest that never answers for one container's counters holds up no other 
   t.like(await call("delete", { id: "stuck" }), { exitStatus: 137 });
   t.false(answered);
 });
+
+test("a container does not configure the VM that it comes into; what its pod says may be there again", async (t) => {
+  const key = "io.tapir.config.hypervisor.qemu.default_vcpus";
+  const config = { annotations: { "io.kubernetes.cri.container-type": "sandbox", [key]: "2" } };
+  const { start, createContainer } = await startTaskShim(t, config);
+  await start();
+  const of = (vcpus: string) => ({
+    annotations: {
+      "io.kubernetes.cri.container-type": "container",
+      "io.kubernetes.cri.sandbox-id": "pod",
+      [key]: vcpus,
+    },
+  });
+  await createContainer("same", of("2"));
+  await t.throwsAsync(createContainer("other", of("3")), {
+    code: Code.INVALID_ARGUMENT,
+    message:
+      /cannot create container other: its annotation .*default_vcpus belongs to the pod.*set it on the pod/,
+  });
+});

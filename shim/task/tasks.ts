@@ -1,3 +1,4 @@
+import { refuseOwnConfiguration } from "../config/container-annotations.ts";
 import type { Log } from "../log.ts";
 import { podGroup } from "../sandbox/group.ts";
 import { readOciSpec } from "../sandbox/oci.ts";
@@ -113,13 +114,15 @@ export function openTasks(options: TasksOptions): Tasks {
       const { id, bundle } = request;
       if (containers.has(id)) throw alreadyThere(`container ${id}`, "there is one");
       const { spec } = sandbox;
-      const { kind, sandboxId } = podGroup(id, readOciSpec(bundle).annotations);
+      const { annotations } = readOciSpec(bundle);
+      const { kind, sandboxId } = podGroup(id, annotations);
       if (kind === "single" && spec === undefined) return createSingle(request, caller);
       if (kind !== "container" || spec === undefined) return sandbox.create(request, caller);
       if (spec.id !== sandboxId) {
         const cause = `it belongs to sandbox ${sandboxId}, and this is the shim of ${spec.id}`;
         throw invalid("create", `container ${id}`, cause);
       }
+      refuseOwnConfiguration(id, annotations, spec.annotations);
       const container = openContainerTask(workloadOf(request, sandboxId), request);
       return createContainer(request, container, caller);
     },
