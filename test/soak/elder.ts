@@ -21,6 +21,8 @@ export interface ElderSample {
   readonly "RSS of the shim, KiB": number;
   readonly "descriptors of the shim": number;
   readonly "threads of the shim": number;
+  /** Without the guest's memory, which is shared. */
+  readonly "anonymous memory of QEMU, KiB": number;
   readonly "descriptors of QEMU": number;
   readonly "RSS of virtiofsd, KiB": number;
   readonly "descriptors of virtiofsd": number;
@@ -64,17 +66,18 @@ export async function openElder(node: TestNode, work: Workloads): Promise<Elder>
       await interfacesUntil(node, pod.id, (names) => names.includes(LINK.link), limit);
       await runOk({ command: "ip", args: ["link", "del", LINK.link], deadline: limit, netns });
       await interfacesUntil(node, pod.id, (names) => !names.includes(LINK.link), limit);
-      const shim = pidOf(node, new RegExp(`containerd-shim-tapir-v2.*-id ${pod.id}`));
-      const share = pidOf(node, new RegExp(`virtiofsd.*${pod.id}`));
+      const shim = workerOf(node, new RegExp(`containerd-shim-tapir-v2.*-id ${pod.id}`));
+      const share = workerOf(node, new RegExp(`virtiofsd.*${pod.id}`));
       const { exitCode, stderr } = await work.crictl(["rm", "--force", id], limit);
       if (exitCode !== 0) throw new Error(`remove a container of ${NAME}: ${stderr}`);
       failed = false;
       return {
-        "RSS of the shim, KiB": rssOf(shim),
+        "RSS of the shim, KiB": statusOf(shim, RSS),
         "descriptors of the shim": descriptorsOf(shim),
         "threads of the shim": readdirSync(`/proc/${shim}/task`).length,
+        "anonymous memory of QEMU, KiB": statusOf(qemu, /^RssAnon:\s+(\d+)/m),
         "descriptors of QEMU": descriptorsOf(qemu),
-        "RSS of virtiofsd, KiB": rssOf(share),
+        "RSS of virtiofsd, KiB": statusOf(share, RSS),
         "descriptors of virtiofsd": descriptorsOf(share),
         "state directory, KiB": sizeOf(directory) >> 10,
         "guest: memory in use, KiB":
@@ -86,14 +89,21 @@ export async function openElder(node: TestNode, work: Workloads): Promise<Elder>
   };
 }
 
-const rssOf = (pid: number): number =>
-  numberIn(readFileSync(`/proc/${pid}/status`, "utf8"), /^VmRSS:\s+(\d+)/m);
+const RSS = /^VmRSS:\s+(\d+)/m;
+const statusOf = (pid: number, field: RegExp): number =>
+  numberIn(readFileSync(`/proc/${pid}/status`, "utf8"), field);
 const descriptorsOf = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
 
-function pidOf(node: TestNode, program: RegExp): number {
-  const found = Object.entries(listProcesses(node.mark).things).find(([, line]) => program.test(line));
-  if (found === undefined) throw new Error(`no process is ${program}`);
-  return Number.parseInt(found[0], 10);
+/** The C virtiofsd is two processes of one name: a parent that waits for the one that serves, and that may leak. */
+function workerOf(node: TestNode, program: RegExp): number {
+  const found = Object.entries(listProcesses(node.mark).things)
+    .filter(([, line]) => program.test(line))
+    .map(([identity]) => Number.parseInt(identity, 10));
+  const waiting = new Set(found.map((pid) => statusOf(pid, /^PPid:\s+(\d+)/m)));
+  const [worker, ...others] = found.filter((pid) => !waiting.has(pid));
+  if (worker === undefined || others.length > 0)
+    throw new Error(`${found.length} processes are ${program}: ${found.join(" ")}`);
+  return worker;
 }
 
 /** Of the pod's own files; what is shared with the guest is mounted there, and others'. */

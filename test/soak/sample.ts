@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { listCgroups } from "../../sys/inventory/cgroups.ts";
 import { readMounts } from "../../sys/inventory/mountinfo.ts";
@@ -16,6 +16,8 @@ export interface Sample {
   readonly cgroups: number;
   readonly "network namespaces": number;
   readonly "tmpfs of templates, KiB": number;
+  /** Of the file system that templates and memories lie on, files without a name among it; others' are, too. */
+  readonly "tmpfs in use, KiB": number;
   /** Of the whole machine: others are in it. */
   readonly "kernel memory that cannot be reclaimed, KiB": number;
 }
@@ -33,6 +35,7 @@ export function takeSample({ mark, containerd }: TestNode): Sample {
     "network namespaces": readMounts().filter(({ type, target }) => type === "nsfs" && target.includes(mark))
       .length,
     "tmpfs of templates, KiB": usedKib(BUILT.factory),
+    "tmpfs in use, KiB": fileSystemKib(BUILT.factory),
     "kernel memory that cannot be reclaimed, KiB": numberIn(
       readFileSync("/proc/meminfo", "utf8"),
       /^SUnreclaim:\s+(\d+)/m,
@@ -41,6 +44,11 @@ export function takeSample({ mark, containerd }: TestNode): Sample {
 }
 
 export const numberIn = (text: string, pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0);
+
+function fileSystemKib(path: string): number {
+  const { blocks, bfree, bsize } = statfsSync(path);
+  return ((blocks - bfree) * bsize) / 1024;
+}
 
 /** What the files below a folder take. */
 function usedKib(path: string): number {
