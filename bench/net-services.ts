@@ -38,6 +38,8 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 modprobe -a $(cat /modules)
 busybox ip link set lo up
+# Each NIC answers for its own addresses only, or whoever is asked first would have all the traffic.
+echo 1 > /proc/sys/net/ipv4/conf/all/arp_ignore
 echo 600000 > /proc/sys/net/ipv4/icmp_ratelimit
 for nic in /sys/class/net/eth*; do
   mac=$(busybox cat $nic/address)
