@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { writeCpio } from "../guest/cpio.ts";
 import type { Deadline } from "../sys/deadline.ts";
 import { BUILT, built } from "../test/harness/project.ts";
+import { bareMachine } from "./bare-machine.ts";
 import { startBareQemu } from "./bare-qemu.ts";
 
 /** The same kernel and drivers, and one small C program that prints what the kernel announces. */
@@ -34,12 +35,10 @@ export async function startBareHotplug(deadline: Deadline): Promise<BareHotplug>
   const booted = console.sees(/listening/);
   const qemu = await startBareQemu(
     [
-      ...["-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", "-m", "256M"],
-      ...["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max,la57=off", "-smp", "1"],
-      ...["-kernel", join(BUILT.guest, "vmlinuz"), "-initrd", initramfs],
-      ...["-append", "rdinit=/bench-init console=hvc0 quiet net.ifnames=0 tsc=reliable no_timer_check"],
-      ...["-chardev", `socket,id=console,path=${join(directory, "console")}`],
-      ...["-device", "virtio-serial-pci", "-device", "virtconsole,chardev=console"],
+      ...bareMachine({
+        ...{ memoryMiB: 256, vcpus: 1, initramfs, init: "/bench-init" },
+        console: `socket,id=console,path=${join(directory, "console")}`,
+      }),
       ...["-device", "pcie-root-port,id=rp0,chassis=1,slot=1"],
     ],
     [],

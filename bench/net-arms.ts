@@ -14,6 +14,7 @@ import { makeNetns } from "../test/harness/netns.ts";
 import { findBusybox } from "../test/harness/pause-image.ts";
 import { BUILT, built } from "../test/harness/project.ts";
 import { runOk } from "../test/harness/run.ts";
+import { bareMachine } from "./bare-machine.ts";
 import { startBareQemu } from "./bare-qemu.ts";
 import { benchCpio, serveLines, writeServices } from "./net-services.ts";
 import { startTraffic, type Traffic } from "./net-traffic.ts";
@@ -111,12 +112,10 @@ function qemuLine(initramfs: string, console: string, nics: readonly Nic[]): [st
     `virtio-net-pci,netdev=n${at},mac=${mac},romfile=${queues > 1 ? `,mq=on,vectors=${2 * queues + 2}` : ""}`,
   ]);
   const argv = [
-    ...["-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", "-m", "256M"],
-    ...["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max,la57=off", "-smp", "2"],
-    ...["-kernel", join(BUILT.guest, "vmlinuz"), "-initrd", initramfs],
-    ...["-append", "rdinit=/bench/init console=hvc0 quiet net.ifnames=0 tsc=reliable no_timer_check"],
-    ...["-chardev", `file,id=console,path=${console}`],
-    ...["-device", "virtio-serial-pci", "-device", "virtconsole,chardev=console"],
+    ...bareMachine({
+      ...{ memoryMiB: 256, vcpus: 2, initramfs, init: "/bench/init" },
+      console: `file,id=console,path=${console}`,
+    }),
     ...devices,
   ];
   return [argv, inherit];
