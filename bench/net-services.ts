@@ -3,7 +3,11 @@ import { join } from "node:path";
 import { type CpioEntry, writeCpio } from "../guest/cpio.ts";
 
 /** What listens in a pod of bench:net, with and without VM: TCP servers of busybox, a process for each connection. */
-export const PORTS = { sink: 5001, echo: 5002, source: 5005, counters: 5004, nothing: 9 } as const;
+export const PORTS = {
+  ...{ sink: 5001, echo: 5002, source: 5005, counters: 5004, nothing: 9 },
+  /** Of the VM that asks. */
+  orders: 5010,
+} as const;
 
 const SCRIPTS = {
   sink: "exec busybox cat > /dev/null",

@@ -2,16 +2,19 @@ import { table } from "../cli/table.ts";
 import { modelNamed } from "../network/models.ts";
 import { interleave, medianOf, type Outcome, type Sample, valuesOf } from "./measure.ts";
 import { median } from "./median.ts";
-import { startNetArms, type Way } from "./net-arms.ts";
+import { startNetArms } from "./net-arms.ts";
+import type { Way } from "./net-place.ts";
+import type { Traffic } from "./net-traffic.ts";
 import { readRounds } from "./options.ts";
 import { writeResult } from "./results.ts";
 
 /**
  * `npm run bench:net [-- --rounds N]`: what a pod's network carries, without VM (as under runc), and in a VM by each model,
- * with one queue and two; the floor is the same VM's NIC whose tap is a port of the bridge itself.
+ * with one queue and two; the floor is the same VM's NIC whose tap is a port of the bridge itself. What talks to the pod is
+ * the node, a pod without VM, and a pod of its own kind.
  */
 const rounds = readRounds(6);
-const BUDGET_MS = 200_000;
+const BUDGET_MS = 300_000;
 const PART_MS = 600;
 const MIB = 1 << 20;
 /** Names of a sample's values, with what they are and whether more is better. */
@@ -20,9 +23,12 @@ const ROWS = [
   ["hostFrom", "pod to node, TCP, MiB/s", "more"],
   ["hostUdp", "node to pod, UDP, thousand packets/s", "more"],
   ["hostAsk", "node and pod, request and answer, us", "less"],
-  ["podTcp", "pod to pod, TCP, MiB/s", "more"],
-  ["podUdp", "pod to pod, UDP, thousand packets/s", "more"],
-  ["podAsk", "pod and pod, request and answer, us", "less"],
+  ["podTcp", "runc's pod to pod, TCP, MiB/s", "more"],
+  ["podUdp", "runc's pod to pod, UDP, thousand packets/s", "more"],
+  ["podAsk", "runc's pod and pod, request and answer, us", "less"],
+  ["likeTcp", "pod to pod of its kind, TCP, MiB/s", "more"],
+  ["likeUdp", "pod to pod of its kind, UDP, thousand packets/s", "more"],
+  ["likeAsk", "pod and pod of its kind, request and answer, us", "less"],
 ] as const;
 
 function ways(): Way[] {
@@ -49,8 +55,8 @@ function ratioOf(
 
 async function bench(): Promise<void> {
   await using net = await startNetArms(ways());
-  const { host, pod } = net;
-  const run = (address: string) => async (): Promise<Sample> => ({
+  const { host, pod, vm } = net;
+  const run = (address: string, like: Traffic) => async (): Promise<Sample> => ({
     hostTcp: (await host.run("send", address, PART_MS)) / MIB,
     hostFrom: (await host.run("receive", address, PART_MS)) / MIB,
     hostUdp: (await host.run("datagrams", address, PART_MS)) / 1000,
@@ -58,8 +64,14 @@ async function bench(): Promise<void> {
     podTcp: (await pod.run("send", address, PART_MS)) / MIB,
     podUdp: (await pod.run("datagrams", address, PART_MS)) / 1000,
     podAsk: await pod.run("ask", address, PART_MS),
+    likeTcp: (await like.run("send", address, PART_MS)) / MIB,
+    likeUdp: (await like.run("datagrams", address, PART_MS)) / 1000,
+    likeAsk: await like.run("ask", address, PART_MS),
   });
-  const arms = [...net.pods].map(([name, address]) => ({ name, run: run(address) }));
+  const arms = [...net.pods].map(([name, address]) => ({
+    name,
+    run: run(address, name === "runc" ? pod : vm),
+  }));
   const outcome = await interleave(arms, { rounds, budgetMs: BUDGET_MS });
   const names = arms.map(({ name }) => name);
   const cells = ROWS.map((row) => [
@@ -68,7 +80,7 @@ async function bench(): Promise<void> {
   ]);
   process.stdout.write(`\n${table(["WHAT", ...names.map((name) => name.padStart(9))], cells)}\n`);
   const pairs = names
-    .filter((name) => name !== "runc" && !name.startsWith("floor"))
+    .filter((name) => !name.startsWith("floor"))
     .map((name) => ({ name, below: name.endsWith(" 2q") ? "floor 2q" : "floor" }));
   const compared = pairs.map(({ name, below }) => [
     `${name} / ${below}`,
@@ -85,12 +97,21 @@ async function bench(): Promise<void> {
       ]),
     ),
   );
-  // What is between bridge and tap, in every direction and both ways of measuring.
-  const all = ROWS.map((row) => ratioOf(outcome, "tcfilter", "floor", row));
-  const headline = Math.exp(all.reduce((sum, ratio) => sum + Math.log(ratio), 0) / all.length);
+  // What is between bridge and tap, in every direction and all ways of measuring.
+  const mean = (arm: string, below: string, rows: readonly (typeof ROWS)[number][] = ROWS): number => {
+    const all = rows.map((row) => Math.log(ratioOf(outcome, arm, below, row)));
+    return Math.exp(all.reduce((sum, one) => sum + one, 0) / all.length);
+  };
+  const tcp = ROWS.filter(([, what]) => what.includes("TCP"));
+  const headlines = {
+    tcfilter_over_floor: mean("tcfilter", "floor"),
+    tcfilter_over_floor_tcp: mean("tcfilter", "floor", tcp),
+    tcfilter_2q_over_floor: mean("tcfilter 2q", "floor 2q"),
+    tcfilter_2q_over_floor_tcp: mean("tcfilter 2q", "floor 2q", tcp),
+  };
   const path = writeResult("net", {
     failures: outcome.failures.length,
-    ratios: { tcfilter_over_floor: headline, ...ratios },
+    ratios: { ...headlines, ...ratios },
     table: Object.fromEntries(
       names.map((name) => [name, Object.fromEntries(ROWS.map(([v]) => [v, medianOf(outcome, name, v)]))]),
     ),
@@ -99,7 +120,9 @@ async function bench(): Promise<void> {
     ),
   });
   for (const failure of outcome.failures) process.stdout.write(`  ${failure}\n`);
-  process.stdout.write(`tcfilter_over_floor ${headline.toFixed(3)} (geometric mean)\nwritten to ${path}\n`);
+  for (const [name, ratio] of Object.entries(headlines))
+    process.stdout.write(`${name} ${ratio.toFixed(3)} (geometric mean)\n`);
+  process.stdout.write(`written to ${path}\n`);
 }
 
 await bench();
