@@ -1,12 +1,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { deadlineIn } from "./deadline.ts";
 import { codeOf } from "./error.ts";
 import { lockFile, tryLock, tryLockDirectory } from "./file-lock.ts";
+import { mount, unmount } from "./mount.ts";
 import { Code } from "./status.ts";
 
 function lockPath(t: ExecutionContext): string {
@@ -15,6 +16,7 @@ function lockPath(t: ExecutionContext): string {
   return join(directory, "lock");
 }
 
+const openDescriptors = (): number => readdirSync("/proc/self/fd").length;
 const soon = () => deadlineIn(60_000, "take the lock");
 
 test("one owner at a time; released, it is free", async (t) => {
@@ -79,4 +81,21 @@ test("a directory has one owner, too, and stays empty", (t) => {
   using second = tryLockDirectory(directory);
   t.truthy(second);
   t.throws(() => tryLockDirectory(join(directory, "none")), { message: /ENOENT/ });
+});
+
+test("a lock whose owner cannot be written down is not kept", (t) => {
+  const place = dirname(lockPath(t));
+  mount({ source: "tmpfs", target: place, type: "tmpfs", data: "size=4k" });
+  t.teardown(() => unmount(place));
+  const path = join(place, "lock");
+  tryLock(path)?.release();
+  writeFileSync(path, "");
+  const filler = join(place, "filler");
+  writeFileSync(filler, Buffer.alloc(4096, "x"));
+  const before = openDescriptors();
+  t.throws(() => tryLock(path), { message: /^cannot lock .*ENOSPC/ });
+  t.is(openDescriptors(), before);
+  rmSync(filler);
+  using lock = tryLock(path);
+  t.truthy(lock);
 });

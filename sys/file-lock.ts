@@ -11,7 +11,7 @@ import {
 import koffi from "koffi";
 import { type Deadline, deadlineIn } from "./deadline.ts";
 import { errnoNumber } from "./errno.ts";
-import { systemError } from "./error.ts";
+import { systemError, wrapError } from "./error.ts";
 import { libc } from "./libc.ts";
 import { identify, type ProcessIdentity, waitForExit } from "./process.ts";
 
@@ -34,9 +34,15 @@ export function tryLock(path: string): FileLock | undefined {
     if (errnoNumber.nameOf(errno) === "EAGAIN") return undefined;
     throw systemError(errno, { operation: "lock", object: path });
   }
-  // Who waits wants to know whose end to wait for, too.
-  ftruncateSync(fd, 0);
-  writeSync(fd, JSON.stringify(identify(process.pid)), 0);
+  try {
+    // Who waits wants to know whose end to wait for, too.
+    ftruncateSync(fd, 0);
+    writeSync(fd, JSON.stringify(identify(process.pid)), 0);
+  } catch (error) {
+    // The lock goes with it.
+    closeSync(fd);
+    throw wrapError(error, { operation: "lock", object: path });
+  }
   let held = true;
   const release = (): void => {
     if (!held) return;

@@ -9,6 +9,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -25,6 +26,15 @@ function openTestLedger(t: ExecutionContext): { ledger: Ledger; directory: strin
   t.teardown(() => rmSync(parent, { recursive: true }));
   const directory = join(parent, "state");
   return { ledger: openLedger(directory), directory };
+}
+
+/** "" for a descriptor that was closed meanwhile. */
+function targetOf(descriptor: string): string {
+  try {
+    return readlinkSync(descriptor);
+  } catch {
+    return "";
+  }
 }
 
 function acquireDirectory(ledger: Ledger, path: string, log?: string[]) {
@@ -278,4 +288,18 @@ await replayLedger(${JSON.stringify(directory)});`;
   t.deepEqual(readdirSync(directory), []);
   await replayLedger(directory);
   t.false(existsSync(directory));
+});
+
+test("a ledger that cannot be shortened keeps no descriptor for each try", async (t) => {
+  const { ledger, directory } = openTestLedger(t);
+  // A directory is in the place of the file: nothing can be renamed to it.
+  rmSync(join(directory, "ledger"));
+  mkdirSync(join(directory, "ledger"));
+  for (let round = 0; round < 300; round++) {
+    const path = join(directory, "none");
+    await (await ledger.acquire("round", { kind: "file", path }, () => undefined)).release();
+  }
+  const open = readdirSync("/proc/self/fd").map((fd) => targetOf(`/proc/self/fd/${fd}`));
+  t.is(open.filter((target) => target.startsWith(join(directory, "ledger"))).length, 1);
+  await ledger.unwind();
 });

@@ -112,7 +112,12 @@ export function openLedger(directory: string, listeners: LedgerListeners = {}): 
       if (owner !== undefined) kept.unshift({ owner });
       writeFileSync(path, kept.map((line) => `${JSON.stringify(line)}\n`).join(""), { mode: 0o600 });
       const next = openSync(path, "a");
-      renameSync(path, join(directory, FILE));
+      try {
+        renameSync(path, join(directory, FILE));
+      } catch (error) {
+        closeSync(next);
+        throw error;
+      }
       closeSync(file);
       [file, torn] = [next, false];
     } catch {

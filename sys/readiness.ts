@@ -30,17 +30,17 @@ export interface Readiness {
 
 /** Watches `fd` with one thread of libuv's pool, which sleeps in epoll_wait(2) until something happens. */
 export function watchReadiness(fd: number, object: string): Readiness {
-  const epoll = check(libc.epoll_create1(EPOLL_CLOEXEC), "watch", object);
-  const wake = check(libc.eventfd(0, EFD_CLOEXEC), "watch", object);
+  using opened = new DisposableStack();
+  const owned = (made: number): number => opened.adopt(check(made, "watch", object), closeSync);
+  const epoll = owned(libc.epoll_create1(EPOLL_CLOEXEC));
+  const wake = owned(libc.eventfd(0, EFD_CLOEXEC));
   check(libc.epoll_ctl(epoll, EPOLL_CTL_ADD, wake, event(EPOLLIN, WAKE)), "watch", object);
   check(libc.epoll_ctl(epoll, EPOLL_CTL_ADD, fd, event(EPOLLIN | EPOLLET, WATCHED)), "watch", object);
+  const descriptors = opened.move();
   let closed = false;
   let waiting = false;
 
-  const release = (): void => {
-    closeSync(epoll);
-    closeSync(wake);
-  };
+  const release = (): void => descriptors.dispose();
   return {
     async next() {
       const events = Buffer.alloc(EVENT.size);

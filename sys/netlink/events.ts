@@ -1,5 +1,5 @@
 import type { Deadline } from "../deadline.ts";
-import { TapirError } from "../error.ts";
+import { TapirError, wrapError } from "../error.ts";
 import { Code } from "../status.ts";
 import { decodeAddress } from "./address.ts";
 import { decodeLink } from "./link.ts";
@@ -46,7 +46,12 @@ const QUEUE_LIMIT = 4096;
 export function openEvents(groups: readonly EventGroup[], options: RawSocketOptions = {}): RouteEvents {
   const { raw, dropped } = openRawSocket(options);
   let lost = dropped();
-  for (const group of groups) raw.addMembership(group);
+  try {
+    for (const group of groups) raw.addMembership(group);
+  } catch (error) {
+    raw.close();
+    throw wrapError(error, { operation: "subscribe to", object: `rtnetlink groups ${groups.join(", ")}` });
+  }
   let queue: RouteEvent[] = [];
   let closed = false;
   let arrived = Promise.withResolvers<void>();

@@ -1,5 +1,6 @@
 // Needs root: makes and removes a network namespace.
 import { execFileSync } from "node:child_process";
+import { readdirSync } from "node:fs";
 import test from "ava";
 import { deadlineIn } from "../deadline.ts";
 import { TapirError } from "../error.ts";
@@ -253,4 +254,14 @@ test.serial("a deadline and a closed socket end a request", async (t) => {
 test.serial("a namespace that is not there", (t) => {
   const error = t.throws(() => openRoute({ netns: "/run/netns/none-such" }), { instanceOf: TapirError });
   t.is(error.code, Code.NOT_FOUND);
+});
+
+test("events of a group that there is none of leave no descriptor open", (t) => {
+  const openDescriptors = (): number => readdirSync("/proc/self/fd").length;
+  const before = openDescriptors();
+  const none = 9999 as typeof RTNLGRP.LINK;
+  t.throws(() => openEvents([RTNLGRP.LINK, none]), {
+    message: /^cannot subscribe to rtnetlink groups 1, 9999/,
+  });
+  t.is(openDescriptors(), before);
 });
