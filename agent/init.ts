@@ -1,11 +1,11 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { reasonOf } from "../sys/error.ts";
 import { type MountRequest, MS, mount } from "../sys/mount.ts";
+import { type OnReaped, reapOrphans } from "../sys/orphans.ts";
 import { ETC, NOBODY, writeFiles } from "./identity/files.ts";
 import { setHostname } from "./identity/hostname.ts";
 import { log, logTo } from "./log.ts";
 import { powerOff } from "./power.ts";
-import { type OnReaped, reapOrphans } from "./process/reap.ts";
 
 const { NOSUID, NODEV, NOEXEC } = MS;
 const SAFE = NOSUID | NODEV | NOEXEC;
