@@ -84,7 +84,7 @@ export function temporaryPath(kind: string): string {
   return `${TEMPORARY}/${runs}.${kind}`;
 }
 
-/** crun has one exit status for everything. */
+/** crun has one exit status for everything: the words are those of 1.8. */
 function codeOfMessage(message: string): Code {
   if (/is not running|not in .* state|is not paused/.test(message)) return Code.FAILED_PRECONDITION;
   return /Invalid argument|invalid|unknown|parse/i.test(message) ? Code.INVALID_ARGUMENT : Code.INTERNAL;

@@ -3,7 +3,7 @@ import { TapirError } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
 import type { QmpClient } from "../qmp/client.ts";
 import { isEvent, type QmpEvent } from "../qmp/events.ts";
-import { qmpFailureOf } from "../qmp/failure.ts";
+import { isGone, isUnplugging, qmpFailureOf } from "../qmp/failure.ts";
 import { answerBy } from "../qmp/session.ts";
 
 /**
@@ -27,12 +27,7 @@ export async function unlessGone(removing: Promise<unknown>): Promise<void> {
     await removing;
   } catch (error) {
     const failure = qmpFailureOf(error);
-    // Only netdev_del has a class of its own for it.
-    if (
-      failure?.errorClass === "DeviceNotFound" ||
-      /not found|failed to find/i.test(failure?.description ?? "")
-    )
-      return;
+    if (failure !== undefined && isGone(failure)) return;
     throw error;
   }
 }
@@ -46,7 +41,7 @@ async function askForRelease(qmp: QmpClient, id: string, deadline: Deadline): Pr
     const failure = qmpFailureOf(error);
     if (failure?.errorClass === "DeviceNotFound") return false;
     // An earlier attempt that ran out of time: the guest still has the question.
-    if (failure?.description.includes("already in the process of unplug")) return true;
+    if (failure !== undefined && isUnplugging(failure)) return true;
     throw error;
   }
 }
