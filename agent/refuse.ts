@@ -19,10 +19,10 @@ import { INTERFACE_SYSCTLS } from "../sys/interface-sysctl.ts";
 import { FR_ACT, RT_TABLE, RTN } from "../sys/netlink/records.ts";
 import { outside, refusal, refuseIp, refusePrefix, repeated, tooMany, when } from "./refusal.ts";
 
-/**
- * Every check of what the host sends, in one list. A host may be buggy, and what it passes on was written by
- * others: nothing reaches a file, the kernel or an error text before it went through here.
- */
+// The checks of what the host sends for the sandbox and its network; those of containers are in
+// container/refuse.ts and container/parse-spec.ts. A host may be buggy, and what it passes on was written by others: nothing
+// reaches a file, the kernel or an error text before it went through them.
+
 const LIMIT = {
   interfaces: 64,
   addresses: 256,

@@ -104,7 +104,9 @@ function refuseNodeNetns(netns: string): void {
     operation: "use",
     object: `netns ${netns}`,
     cause: "it is the node's own network",
-    hint: "a pod with hostNetwork cannot run in a VM: give it a network of its own or another runtime class",
+    hint:
+      "a pod with hostNetwork cannot run in a VM: give it a network of its own or another runtime class; " +
+      "disable_new_netns lets such pods run without a NIC",
   });
 }
 

@@ -3,10 +3,8 @@ import { Socket } from "node:net";
 import koffi from "koffi";
 import { check, libc } from "./libc.ts";
 
-/**
- * Connected unix sockets and descriptors that travel over them (unix(7), cmsg(3)).
- * Node can neither make a socket pair nor send ancillary data.
- */
+// Connected unix sockets and descriptors that travel over them (unix(7), cmsg(3)): Node can neither make a socket pair
+// nor send ancillary data.
 
 /** Both ends of a connected stream; close-on-exec, owned by the caller. */
 export interface SocketPair {

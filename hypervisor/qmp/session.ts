@@ -10,7 +10,7 @@ export interface QmpSession {
   /** Resolves with QEMU's version, "7.2.22". */
   readonly greeting: Promise<string>;
   receive(chunk: Uint8Array): void;
-  /** A new command id whose answer `settle` waits for; `forget` it when nobody does any more: a late answer is dropped then. */
+  /** A new command id and its `answer`; `forget` it when nobody waits for that any more: a late answer is dropped then. */
   begin(command: string): { readonly id: number; readonly answer: Promise<unknown>; forget(): void };
   onEvent(listener: (event: QmpEvent) => void): () => void;
   /** Resolves with the first event that `pick` gives a value for. */

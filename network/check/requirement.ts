@@ -1,7 +1,7 @@
 import type { Deadline } from "../../sys/deadline.ts";
 import type { RouteSocket } from "../../sys/netlink/socket.ts";
 
-/** A network namespace for trying things out, with two ends of a veth in it if the kernel makes one. */
+/** A network namespace for trying things out, and a socket in it: what was made there before may still be. */
 export interface Scratch {
   readonly netns: string;
   readonly socket: RouteSocket;
