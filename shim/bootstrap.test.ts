@@ -1,4 +1,6 @@
 import test from "ava";
+import { codeOf } from "../sys/error.ts";
+import { Code } from "../sys/status.ts";
 import { isIdentifier, parseArguments, requireIdentity } from "./bootstrap.ts";
 
 test("start, as containerd 1.6 to 2.x calls it", (t) => {
@@ -33,17 +35,24 @@ test("-v and -info need no command and no identity", (t) => {
 });
 
 test("what is wrong is said in one sentence", (t) => {
-  t.throws(() => parseArguments(["-id"]), { message: "flag -id needs a value" });
-  t.throws(() => parseArguments(["-pid", "1", "start"]), { message: "flag -pid is not known" });
-  t.throws(() => parseArguments([]), { message: /no command is given/ });
-  t.throws(() => parseArguments(["-id", "a", "stop"]), { message: /command "stop" is not known/ });
+  t.throws(() => parseArguments(["-id"]), { message: "cannot use flag -id: it needs a value" });
+  t.throws(() => parseArguments(["-pid", "1", "start"]), {
+    message: "cannot use flag -pid: it is not known",
+  });
+  t.throws(() => parseArguments([]), {
+    message: "cannot use the command: none is given; containerd calls start or delete",
+  });
+  t.throws(() => parseArguments(["-id", "a", "stop"]), {
+    message: /^cannot use command "stop": it is not known; /,
+  });
 });
 
 test("identities that would leave their directory are refused", (t) => {
   const base = parseArguments(["-namespace", "k8s.io", "-id", "a", "start"]);
   t.notThrows(() => requireIdentity(base));
   for (const id of ["../a", "a/b", ".", "", "a..b", "-a", "a b", "a".repeat(77), "a\n"]) {
-    t.throws(() => requireIdentity({ ...base, id }), undefined, id);
+    const error = t.throws(() => requireIdentity({ ...base, id }), undefined, id);
+    t.is(codeOf(error), Code.INVALID_ARGUMENT);
   }
   t.true(isIdentifier("606158bce8f96f166beebac49a9f70f6a55245b63638de9a6ca5085c859bf519"));
 });

@@ -1,3 +1,6 @@
+import { TapirError } from "../sys/error.ts";
+import { Code } from "../sys/status.ts";
+
 /** What the shim binary was called to do. */
 export type Command = "start" | "delete" | "warm" | "version" | "info";
 
@@ -21,7 +24,7 @@ type Switch = (typeof SWITCHES)[number];
 
 /**
  * Parses flags in Go's manner (package flag): `-id x`, `--id=x`, `-debug`, up to the first word that is no flag,
- * which is the command. Throws Error with one sentence.
+ * which is the command. Throws INVALID_ARGUMENT, one sentence.
  */
 export function parseArguments(argv: readonly string[]): Invocation {
   const texts: Partial<Record<TextFlag, string>> = {};
@@ -36,10 +39,10 @@ export function parseArguments(argv: readonly string[]): Invocation {
       if (value === undefined || ["1", "t", "true"].includes(value.toLowerCase())) switches.add(name);
     } else if (isTextFlag(name)) {
       value ??= argv[++index];
-      if (value === undefined) throw new Error(`flag -${name} needs a value`);
+      if (value === undefined) throw refusal(`flag -${name}`, "it needs a value");
       texts[name] = value;
     } else {
-      throw new Error(`flag -${name} is not known`);
+      throw refusal(`flag -${name}`, "it is not known");
     }
   }
   return {
@@ -56,8 +59,14 @@ function commandOf(word: string | undefined, switches: ReadonlySet<Switch>): Com
   if (switches.has("v")) return "version";
   if (switches.has("info")) return "info";
   if (word === "start" || word === "delete" || word === "warm") return word;
-  const given = word === undefined ? "no command is given" : `command ${JSON.stringify(word)} is not known`;
-  throw new Error(`${given}; containerd calls start or delete`);
+  const hint = "containerd calls start or delete";
+  if (word === undefined) throw refusal("the command", "none is given", hint);
+  throw refusal(`command ${JSON.stringify(word)}`, "it is not known", hint);
+}
+
+function refusal(object: string, cause: string, hint?: string): TapirError {
+  const details = { code: Code.INVALID_ARGUMENT, operation: "use", object, cause };
+  return new TapirError(hint === undefined ? details : { ...details, hint });
 }
 
 function isTextFlag(name: string): name is TextFlag {
@@ -72,9 +81,9 @@ function isSwitch(name: string): name is Switch {
 export function requireIdentity(invocation: Invocation): void {
   for (const name of ["namespace", "id"] as const) {
     const value = invocation[name];
-    if (value === "") throw new Error(`flag -${name} is missing`);
+    if (value === "") throw refusal(`flag -${name}`, "it is missing");
     if (!isIdentifier(value))
-      throw new Error(`flag -${name}: ${JSON.stringify(value)} is no containerd identifier`);
+      throw refusal(`flag -${name}`, `${JSON.stringify(value)} is no containerd identifier`);
   }
 }
 

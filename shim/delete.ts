@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs";
 import { basename } from "node:path";
 import { type Deadline, deadlineIn } from "../sys/deadline.ts";
-import { reasonOf } from "../sys/error.ts";
+import { wrapError } from "../sys/error.ts";
 import { isAlive, type ProcessIdentity } from "../sys/identity.ts";
 import { hasLedger, replayLedger } from "../sys/ledger.ts";
 import { type Invocation, requireIdentity } from "./bootstrap.ts";
@@ -51,7 +51,7 @@ async function deleteSandbox(id: string, bundle: string, deadline: Deadline): Pr
   if (directory !== undefined && (hasLedger(directory) || basename(directory) === id)) {
     const { failures } = await deadline.race(replayLedger(directory));
     if (failures.length > 0)
-      throw new Error(`cannot undo all of ${directory}: ${failures.map(reasonOf).join("; ")}`);
+      throw wrapError(new AggregateError(failures), { operation: "undo", object: `all of ${directory}` });
   }
   const address = addressFile.read(bundle);
   if (address !== undefined) remove(pathOfAddress(address));

@@ -1,5 +1,7 @@
 import { fstatSync, readFileSync } from "node:fs";
 import { Socket } from "node:net";
+import { TapirError } from "../sys/error.ts";
+import { Code } from "../sys/status.ts";
 import type { Invocation } from "./bootstrap.ts";
 
 /** How the caller of `start` reads the answer. */
@@ -107,7 +109,11 @@ export async function readStdin(fd = 0, timeoutMs = STDIN_TIMEOUT_MS): Promise<U
     stream.on("end", () => stream.destroy());
   });
   clearTimeout(timer);
-  if (total > MAX_STDIN_BYTES) throw new Error(`parameters on stdin are over ${MAX_STDIN_BYTES} bytes`);
+  if (total > MAX_STDIN_BYTES) {
+    const cause = `they are over ${MAX_STDIN_BYTES} bytes`;
+    const object = "parameters on stdin";
+    throw new TapirError({ code: Code.INVALID_ARGUMENT, operation: "read", object, cause });
+  }
   return Buffer.concat(chunks);
 }
 

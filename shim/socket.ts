@@ -1,6 +1,8 @@
 import { linkSync, mkdirSync, statSync, unlinkSync } from "node:fs";
 import { createConnection, createServer, type Server } from "node:net";
 import { dirname, join } from "node:path";
+import { TapirError } from "../sys/error.ts";
+import { Code } from "../sys/status.ts";
 
 /** Where the sockets of all shims lie, unless containerd (2.3 and later) or TAPIR_SOCKET_DIR name another place. */
 export const SOCKET_DIRECTORY = "/run/tapir/s";
@@ -15,9 +17,13 @@ const MAX_PATH_BYTES = 106;
 export function socketPath(directory: string, address: string, namespace: string, sandboxId: string): string {
   const path = join(directory, shortName(JSON.stringify([address, namespace, sandboxId])));
   if (Buffer.byteLength(temporary(path)) > MAX_PATH_BYTES) {
-    throw new Error(
-      `cannot listen on ${path}: the path is over ${MAX_PATH_BYTES} bytes; choose a shorter TAPIR_SOCKET_DIR`,
-    );
+    throw new TapirError({
+      code: Code.INVALID_ARGUMENT,
+      operation: "listen on",
+      object: path,
+      cause: `the path is over ${MAX_PATH_BYTES} bytes`,
+      hint: "choose a shorter TAPIR_SOCKET_DIR",
+    });
   }
   return path;
 }

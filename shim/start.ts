@@ -1,5 +1,7 @@
 import type { Socket } from "node:net";
+import { TapirError } from "../sys/error.ts";
 import { identify } from "../sys/identity.ts";
+import { Code } from "../sys/status.ts";
 import { adjustOomScore, answer } from "./answer.ts";
 import { type Invocation, requireIdentity } from "./bootstrap.ts";
 import { addressFile, shimIdentityFile, shimPidFile } from "./bundle-files.ts";
@@ -27,9 +29,13 @@ export async function start(invocation: Invocation): Promise<void> {
   );
   const server = group.kind === "container" ? undefined : await listenUnlessServed(path);
   if (group.kind === "container" && !(await answers(path))) {
-    throw new Error(
-      `cannot start container ${id}: the shim of its sandbox ${group.sandboxId} is not running; remove the pod`,
-    );
+    throw new TapirError({
+      code: Code.FAILED_PRECONDITION,
+      operation: "start",
+      object: `container ${id}`,
+      cause: `the shim of its sandbox ${group.sandboxId} is not running`,
+      hint: "remove the pod",
+    });
   }
   const address = `unix://${path}`;
   addressFile.write(bundle, address);
@@ -56,7 +62,10 @@ async function stay(serving: Serving, text: string | Uint8Array): Promise<void> 
 
 function noteShim(bundle: string): void {
   const identity = identify(process.pid);
-  if (identity === undefined) throw new Error("cannot find this process in /proc; mount it");
+  if (identity === undefined) {
+    const object = "this process in /proc";
+    throw new TapirError({ code: Code.FAILED_PRECONDITION, operation: "find", object, hint: "mount it" });
+  }
   shimPidFile.write(bundle, String(identity.pid));
   shimIdentityFile.write(bundle, identity);
   adjustOomScore();

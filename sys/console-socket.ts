@@ -1,6 +1,8 @@
 import { rmSync } from "node:fs";
+import { TapirError } from "./error.ts";
 import { receiveDescriptors } from "./fdpass.ts";
 import { check, libc } from "./libc.ts";
+import { Code } from "./status.ts";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -18,7 +20,8 @@ export interface ConsoleSocket extends Disposable {
 
 export function listenForConsole(path: string): ConsoleSocket {
   const name = Buffer.from(path);
-  if (name.length >= PATH_BYTES) throw new RangeError(`socket path ${path} is longer than ${PATH_BYTES - 1}`);
+  if (name.length >= PATH_BYTES)
+    throw refusal(Code.INVALID_ARGUMENT, "listen on", path, `its path is over ${PATH_BYTES - 1} bytes`);
   const listener = check(
     libc.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
     "create",
@@ -41,7 +44,8 @@ export function listenForConsole(path: string): ConsoleSocket {
       try {
         const { descriptors } = receiveDescriptors(connection, 64, 1);
         const [descriptor] = descriptors;
-        if (descriptor === undefined) throw new Error(`socket ${path} brought no descriptor`);
+        if (descriptor === undefined)
+          throw refusal(Code.FAILED_PRECONDITION, "receive from", path, "no descriptor came");
         return descriptor;
       } finally {
         libc.close(connection);
@@ -52,4 +56,8 @@ export function listenForConsole(path: string): ConsoleSocket {
       rmSync(path, { force: true });
     },
   };
+}
+
+function refusal(code: Code, operation: string, path: string, cause: string): TapirError {
+  return new TapirError({ code, operation, object: `socket ${path}`, cause });
 }

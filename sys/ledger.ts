@@ -10,11 +10,12 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { type Deadline, deadlineIn } from "./deadline.ts";
-import { isOutOfDescriptors, wrapError } from "./error.ts";
+import { isOutOfDescriptors, TapirError, wrapError } from "./error.ts";
 import { failpoint } from "./failpoint.ts";
 import { identify, type ProcessIdentity } from "./identity.ts";
 import { FILE, type Line, readLines } from "./ledger-lines.ts";
 import { removeState } from "./state-tree.ts";
+import { Code } from "./status.ts";
 import type { Undo } from "./undo/entry.ts";
 import { undo } from "./undo/undo.ts";
 
@@ -149,8 +150,7 @@ export function openLedger(directory: string, listeners: LedgerListeners = {}): 
   const ledger: Ledger = {
     directory,
     async acquire(step, entry, act) {
-      if (ceded) throw new Error(`the ledger of ${directory} is another's`);
-      if (closed) throw new Error(`the ledger of ${directory} is closed`);
+      if (ceded || closed) throw refusal(step, directory, ceded ? "it is another process's" : "it is closed");
       const id = ++nextId;
       let current = entry;
       let gently: ((deadline: Deadline) => Promise<void>) | undefined;
@@ -220,6 +220,11 @@ export function openLedger(directory: string, listeners: LedgerListeners = {}): 
     },
   };
   return ledger;
+}
+
+function refusal(step: string, directory: string, cause: string): TapirError {
+  const object = `${step} in the ledger of ${directory}`;
+  return new TapirError({ code: Code.FAILED_PRECONDITION, operation: "acquire", object, cause });
 }
 
 async function releaseStep(

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
-import { errnoOf, wrapError } from "../../sys/error.ts";
+import { errnoOf, TapirError, wrapError } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
 
 /** One part of a sandbox's start, in milliseconds since containerd called the shim. Parts may overlap. */
@@ -63,24 +63,25 @@ function inOrder(steps: readonly TimelineStep[]): TimelineStep[] {
   return steps.toSorted((a, b) => a.startMs - b.startMs);
 }
 
-/** The start of the sandbox in `directory`. Errors: NOT_FOUND until it is up, or when it was made by another release. */
+/**
+ * The start of the sandbox in `directory`. Errors: NOT_FOUND until it is up, FAILED_PRECONDITION when it was made by another
+ * release.
+ */
 export function readTimeline(directory: string): WrittenTimeline {
   const path = join(directory, TIMELINE_FILE);
+  const hint = "a pod has one once it is up";
+  const failed = { operation: "read", object: path, hint };
+  let value: Partial<WrittenTimeline> | null;
   try {
-    const value = JSON.parse(readFileSync(path, "utf8")) as Partial<WrittenTimeline> | null;
-    const { originEpochMs, steps, later = [] } = value ?? {};
-    if (typeof originEpochMs !== "number" || !isSteps(steps) || !isSteps(later))
-      throw new Error("it is no timeline");
-    return { originEpochMs, steps, later };
+    value = JSON.parse(readFileSync(path, "utf8")) as typeof value;
   } catch (error) {
-    const missing = errnoOf(error) === "ENOENT";
-    throw wrapError(missing ? "there is no such file" : error, {
-      ...(missing ? { code: Code.NOT_FOUND } : {}),
-      operation: "read",
-      object: path,
-      hint: "a pod has one once it is up",
-    });
+    if (errnoOf(error) !== "ENOENT") throw wrapError(error, failed);
+    throw new TapirError({ ...failed, code: Code.NOT_FOUND, cause: "there is no such file" });
   }
+  const { originEpochMs, steps, later = [] } = value ?? {};
+  if (typeof originEpochMs === "number" && isSteps(steps) && isSteps(later))
+    return { originEpochMs, steps, later };
+  throw new TapirError({ ...failed, code: Code.FAILED_PRECONDITION, cause: "it is no timeline" });
 }
 
 function isSteps(value: unknown): value is TimelineStep[] {

@@ -1,7 +1,9 @@
 import type { Socket } from "node:net";
 import type { Deadline } from "../../../sys/deadline.ts";
+import { TapirError } from "../../../sys/error.ts";
 import { failpoint } from "../../../sys/failpoint.ts";
 import { closeAll, sendDescriptors } from "../../../sys/fdpass.ts";
+import { Code } from "../../../sys/status.ts";
 import type { Clone } from "./clone.ts";
 import { readLines } from "./line-reader.ts";
 import { type CacheState, decodeRequest, encodeLine, expectLine, TAKEN, YOURS } from "./message.ts";
@@ -65,7 +67,10 @@ function offer(fd: number, clone: Clone): void {
     const line = encodeLine({ clone: offered });
     // The first thing said on this side: a socket's buffer holds it.
     const sent = sendDescriptors(fd, line, [monitor, console, stderr]);
-    if (sent < line.length) throw new Error(`only ${sent} of ${line.length} bytes could be sent`);
+    if (sent < line.length) {
+      const cause = `only ${sent} of ${line.length} bytes could be sent`;
+      throw new TapirError({ code: Code.UNAVAILABLE, operation: "offer", object: "a clone", cause });
+    }
   } finally {
     closeAll([monitor, console, stderr]);
   }
