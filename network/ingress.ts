@@ -3,6 +3,7 @@ import type { Deadline } from "../sys/deadline.ts";
 import { errnoOf } from "../sys/error.ts";
 import type { LinkReference } from "../sys/netlink/link.ts";
 import { addIngress, findIngress } from "../sys/netlink/traffic.ts";
+import { explainMissing } from "./missing-module.ts";
 import type { PodPlace } from "./model.ts";
 
 /** The kernel answers EBUSY while an earlier ingress qdisc of the link is still being taken down; no event tells. */
@@ -29,9 +30,14 @@ export async function ensureIngress(
         const errno = errnoOf(error);
         // Somebody was faster: theirs is used, and not undone.
         if (errno === "EEXIST") return amend({ ...entry, index: 0 });
-        if (errno !== "EBUSY" || retries === 0) throw error;
+        if (errno !== "EBUSY" || retries === 0) throw explained(link, error);
       }
       await sleep(BUSY_PAUSE_MS, undefined, { signal: deadline.signal });
     }
   });
+}
+
+function explained({ name }: LinkReference, error: unknown): unknown {
+  const object = `ingress qdisc dev ${name}`;
+  return explainMissing(error, { operation: "add", object, modules: "sch_ingress" });
 }

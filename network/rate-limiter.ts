@@ -1,5 +1,5 @@
 import type { Deadline } from "../sys/deadline.ts";
-import { errnoOf, TapirError } from "../sys/error.ts";
+import { TapirError } from "../sys/error.ts";
 import type { Ledger } from "../sys/ledger.ts";
 import { type LedgerScope, scopeOf } from "../sys/ledger-scope.ts";
 import type { LinkReference } from "../sys/netlink/link.ts";
@@ -7,6 +7,7 @@ import { findRoot, isShaper, setShaper } from "../sys/netlink/shaper.ts";
 import { openRoute, type RouteSocket } from "../sys/netlink/socket.ts";
 import { Code } from "../sys/status.ts";
 import type { InNetns } from "../sys/undo/entry.ts";
+import { explainMissing } from "./missing-module.ts";
 import type { Model } from "./model.ts";
 import type { NicPlan } from "./nic-plan.ts";
 import { type RateLimiter, type RateLimits, shapeOf } from "./rate-limit.ts";
@@ -100,12 +101,9 @@ async function refuseForeignRoot(
 }
 
 function explained(link: LinkReference, error: unknown): unknown {
-  if (errnoOf(error) !== "ENOENT" && errnoOf(error) !== "EOPNOTSUPP") return error;
-  return new TapirError({
-    code: Code.FAILED_PRECONDITION,
+  return explainMissing(error, {
     operation: "limit",
     object: `the rate of ${link.name}`,
-    cause: error,
-    hint: "load the kernel module: modprobe sch_tbf",
+    modules: "sch_tbf",
   });
 }

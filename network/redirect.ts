@@ -3,6 +3,7 @@ import { TapirError } from "../sys/error.ts";
 import type { LinkReference } from "../sys/netlink/link.ts";
 import { addRedirect, ETH_P_ALL, type Filter, listIngressFilters } from "../sys/netlink/traffic.ts";
 import { Code } from "../sys/status.ts";
+import { explainMissing } from "./missing-module.ts";
 import type { PodPlace } from "./model.ts";
 
 /** Behind what the kernel chooses by itself (49152 and downwards): filters added later still come first. */
@@ -20,7 +21,12 @@ export async function redirect(
   const priority = freePriority(from, await listIngressFilters(socket, from, deadline));
   const place = { netns, netnsInode, link: from.name, index: from.index };
   const entry = { kind: "filter", ...place, priority, protocol: ETH_P_ALL, target: to.index } as const;
-  await ledger.acquire("network.filter", entry, () => addRedirect(socket, from, to, priority, deadline));
+  await ledger.acquire("network.filter", entry, () =>
+    addRedirect(socket, from, to, priority, deadline).catch((error: unknown) => {
+      const object = `redirect from ${from.name} to ${to.name}`;
+      throw explainMissing(error, { operation: "add", object, modules: "cls_u32 act_mirred" });
+    }),
+  );
 }
 
 /**
