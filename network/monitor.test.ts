@@ -72,3 +72,38 @@ test("what failed is tried again, without another event", async (t) => {
     await monitor.close();
   });
 });
+
+test("it begins with a call: what changed before it listened is told by no event", async (t) => {
+  await inSpace(t, async (netns) => {
+    let calls = 0;
+    const monitor = monitorNetns(
+      netns,
+      async () => {
+        calls += 1;
+      },
+      (error) => t.fail(String(error)),
+    );
+    await until(() => calls > 0);
+    await sleep(300);
+    t.is(calls, 1);
+    await monitor.close();
+  });
+});
+
+test("a failure that stays is told once, another one too", async (t) => {
+  await inSpace(t, async (netns) => {
+    let calls = 0;
+    const failures: string[] = [];
+    const monitor = monitorNetns(
+      netns,
+      async () => {
+        calls += 1;
+        throw new Error(calls < 3 ? "it is gone" : "something else");
+      },
+      (error) => failures.push(String(error)),
+    );
+    await until(() => calls >= 3);
+    await monitor.close();
+    t.deepEqual(failures, ["Error: it is gone", "Error: something else"]);
+  });
+});

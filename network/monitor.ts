@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { reasonOf } from "../sys/error.ts";
 import { type EventGroup, openEvents, type RouteEvent, RTNLGRP } from "../sys/netlink/events.ts";
 import { NUD } from "../sys/netlink/records.ts";
 import { isOwnTap } from "./pod-tap-mark.ts";
@@ -17,8 +18,9 @@ export interface Monitor {
 }
 
 /**
- * Calls `changed` whenever the namespace changed, never twice at once, and again until it succeeds. It is to read the
- * namespace: what happens meanwhile makes it be called once more, so that lost events cost nothing but a call.
+ * Calls `changed` once at the beginning and whenever the namespace changed, never twice at once, and again until it succeeds.
+ * It is to read the namespace: what happens meanwhile makes it be called once more, so that lost events cost nothing but a
+ * call. `failed` hears of a failure once, until another comes or it is over.
  */
 export function monitorNetns(
   netns: string,
@@ -27,9 +29,11 @@ export function monitorNetns(
 ): Monitor {
   const stop = new AbortController();
   const events = openEvents(GROUPS, { netns });
-  let lastEventMs = 0;
-  let firstEventMs: number | undefined;
+  // What changed before somebody listened is nothing that an event tells.
+  let lastEventMs = performance.now();
+  let firstEventMs: number | undefined = lastEventMs;
   let wake = Promise.withResolvers<void>();
+  wake.resolve();
 
   const notice = async (): Promise<void> => {
     for await (const event of events) {
@@ -49,6 +53,7 @@ export function monitorNetns(
     }
   };
   const follow = async (): Promise<void> => {
+    let told: string | undefined;
     for (let failures = 0; ; ) {
       if (failures === 0) await wake.promise;
       stop.signal.throwIfAborted();
@@ -58,9 +63,12 @@ export function monitorNetns(
       try {
         await changed(stop.signal);
         failures = 0;
+        told = undefined;
       } catch (error) {
         stop.signal.throwIfAborted();
-        failed(error);
+        const reason = reasonOf(error);
+        if (reason !== told) failed(error);
+        told = reason;
         const pauseMs = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)];
         failures += 1;
         // A new event is a reason to try at once.
