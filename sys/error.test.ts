@@ -30,6 +30,10 @@ test("wrapping keeps status and errno of what is wrapped", (t) => {
 
 test("anything thrown has a status", (t) => {
   t.is(codeOf("text"), Code.UNKNOWN);
+  t.is(
+    codeOf(new AggregateError([systemError("ENOENT", { operation: "a", object: "b" }), "x"])),
+    Code.NOT_FOUND,
+  );
   t.is(codeOf(Object.assign(new Error("x"), { code: "EACCES" })), Code.PERMISSION_DENIED);
   t.is(codeOf(Object.assign(new Error("x"), { code: "ERR_SOMETHING" })), Code.UNKNOWN);
 });

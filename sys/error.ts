@@ -64,9 +64,13 @@ export function isOutOfDescriptors(thrown: unknown): boolean {
   return thrown instanceof Error && thrown.cause !== undefined && isOutOfDescriptors(thrown.cause);
 }
 
-/** The gRPC status of anything thrown: a TapirError's own, else the one its errno stands for, else UNKNOWN. */
+/**
+ * The gRPC status of anything thrown: a TapirError's own, of several errors the first one's, else the one that its errno stands
+ * for, else UNKNOWN.
+ */
 export function codeOf(thrown: unknown): Code {
   if (thrown instanceof TapirError) return thrown.code;
+  if (thrown instanceof AggregateError && thrown.errors.length > 0) return codeOf(thrown.errors[0]);
   const errno = errnoOf(thrown);
   return errno === undefined ? Code.UNKNOWN : codeOfErrno(errno);
 }

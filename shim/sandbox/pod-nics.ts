@@ -139,7 +139,12 @@ export function openPodNics(context: PodNicsContext): PodNics {
       for (const index of [...wishes.keys()]) if (!present.has(index)) wishes.delete(index);
       const failures: unknown[] = [];
       const gone = [...attached.values()].filter(({ plan }) => !kept.has(plan.id));
-      for (const nic of gone) await detach(nic, deadline).catch((error) => failures.push(error));
+      // One that the guest does not let go leaves time for the others, and for telling the guest.
+      const shareMs = deadline.remainingMs() / 2 / gone.length;
+      for (const nic of gone) {
+        const share = deadline.within(shareMs, `unplug ${nic.plan.name}`);
+        await detach(nic, share).catch((error) => failures.push(error));
+      }
       for (const plan of plans) {
         const nic = attached.get(plan.id);
         if (nic !== undefined) attached.set(plan.id, await adjust(whole.netns, nic, plan, deadline));
