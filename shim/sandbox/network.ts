@@ -62,6 +62,8 @@ export interface PodNetworkContext {
   readonly ledger: Ledger;
   readonly vm: Pick<Vm, "pid" | "nics" | "hostDevices" | "restored">;
   readonly agent: Agent;
+  /** The network that the guest was configured with; undefined: not known, and it is told. */
+  readonly found?: DiscoveredNetwork | undefined;
   /** What the VM started with. */
   readonly nics: readonly AttachedNic[];
   /** How long one sync by the monitor may take, in milliseconds. */
@@ -79,7 +81,7 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
   });
   const closing = new AbortController();
   /** What the guest was last told; undefined while it may have something else. */
-  let told: string | undefined;
+  let told = context.found && textOf(wantedNetwork(context.found, plansOf(context.nics), nics));
   let turn: Promise<unknown> = Promise.resolve();
   let monitor: Monitor | undefined;
 
@@ -98,7 +100,7 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
     return mine;
   };
   const tell = async (network: GuestNetwork, deadline: Deadline): Promise<void> => {
-    const text = JSON.stringify(network);
+    const text = textOf(network);
     if (text === told) return;
     told = undefined;
     await agent.updateNetwork({ ...network, linkTimeoutMilliseconds: 0 }, deadline);
@@ -110,12 +112,16 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
     const { plans, refusals } = nics.plan(found);
     const failures = await nics.bringTo(found, plans, deadline);
     const there = plans.filter(({ id }) => nics.has(id));
-    await tell(wantedNetwork(found, there, nics), deadline);
+    await tell(wantedNetwork(found, there, nics), deadline).catch((error: unknown) => failures.push(error));
     throwAll(failures);
     return refusals;
   };
   const follow = async (place: string, deadline: Deadline): Promise<void> => {
     throwAll((await synchronize(place, deadline)).map(({ error }) => error));
+  };
+  /** An operator who changes something sees the guest equal afterwards, also where it was changed from inside. */
+  const forget = (): void => {
+    told = undefined;
   };
   const changing = (
     caller: Deadline,
@@ -123,6 +129,7 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
   ): Promise<void> =>
     inTurn(caller, async (place, deadline) => {
       await change(place, deadline);
+      forget();
       await failpoint("network.changed");
       // What was refused before, and will be after it, is told by the monitor and by diff.
       await synchronize(place, deadline);
@@ -134,6 +141,7 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
       const { index, takeBack } = await change(place, wish, deadline);
       // From now on whoever plugs it in knows: this attempt may fail.
       nics.wish(index, wish.limits);
+      forget();
       await failpoint("network.changed");
       const refusals = await synchronize(place, deadline);
       try {
@@ -169,7 +177,10 @@ export function openPodNetwork(context: PodNetworkContext): PodNetwork {
         );
         return traceNetwork({ netns: place, model, nics: connected, vm, agent, probes, windowMs }, deadline);
       }),
-    addInterface: (wish, caller) => changingLink(caller, wish, addLink),
+    async addInterface(wish, caller) {
+      if (model.serves.length === 0) throw nothingAttached(wish, model.name);
+      await changingLink(caller, wish, addLink);
+    },
     updateInterface: (wish, caller) => changingLink(caller, wish, changeLink),
     removeInterface: (wish, caller) =>
       changing(caller, async (place, deadline) => {
@@ -209,6 +220,9 @@ function wantedNetwork(found: DiscoveredNetwork, plans: readonly NicPlan[], nics
   return { ...network, interfaces, neighbors: network.neighbors.filter(isPermanent) };
 }
 
+const textOf = (network: GuestNetwork): string => JSON.stringify(network);
+const plansOf = (nics: readonly AttachedNic[]): NicPlan[] => nics.map(({ plan }) => plan);
+
 /** Throws what there is, if anything. */
 function throwAll(failures: readonly unknown[]): void {
   if (failures.length > 0) throw failures.length === 1 ? failures[0] : new AggregateError(failures);
@@ -238,6 +252,16 @@ function withoutNetwork(): TapirError {
     operation: "change",
     object: "the pod's network",
     cause,
+  });
+}
+
+function nothingAttached({ device, name, mac }: LinkWish, model: string): TapirError {
+  return new TapirError({
+    code: Code.FAILED_PRECONDITION,
+    operation: "attach",
+    object: `link ${device || name || mac}`,
+    cause: `the pod has internetworking_model "${model}", which gives its guest no NIC`,
+    hint: 'start the pod with internetworking_model "tcfilter" or "macvtap"',
   });
 }
 

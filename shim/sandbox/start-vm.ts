@@ -1,7 +1,7 @@
 import type { Vm, VmNic } from "../../hypervisor/hypervisor.ts";
 import type { AttachedNic } from "../../network/attached-nic.ts";
 import { connect } from "../../network/connect.ts";
-import { discover } from "../../network/discover.ts";
+import { type DiscoveredNetwork, discover } from "../../network/discover.ts";
 import type { GuestNetwork } from "../../network/guest-network.ts";
 import { planGuest } from "../../network/guest-plan.ts";
 import { modelNamed } from "../../network/models.ts";
@@ -39,6 +39,8 @@ export interface PodVm {
 
 export interface ConnectedVm extends PodVm {
   readonly nics: readonly AttachedNic[];
+  /** What the guest's network was planned from; undefined for a pod without one. */
+  readonly found: DiscoveredNetwork | undefined;
   /** Devices of the node are still to be handed over. */
   readonly expectsDevices: boolean;
 }
@@ -58,8 +60,8 @@ export async function startVm(start: VmStart): Promise<ConnectedVm> {
   const starting = startConfiguredGuest({ ...start, turn }, connecting, together);
   try {
     // The first failure is the reason; the other side is told, and waited for.
-    const [{ nics, expectsDevices }, guest] = await Promise.all([connecting, starting]);
-    return { ...guest, nics, expectsDevices };
+    const [{ nics, found, expectsDevices }, guest] = await Promise.all([connecting, starting]);
+    return { ...guest, nics, found, expectsDevices };
   } catch (error) {
     giveUp.abort(error);
     await Promise.allSettled([connecting, starting]);
@@ -73,8 +75,7 @@ export async function startVm(start: VmStart): Promise<ConnectedVm> {
 
 const NO_NETWORK: GuestNetwork = { interfaces: [], routes: [], neighbors: [], rules: [] };
 
-interface PodNetwork extends Pick<ConnectedVm, "expectsDevices"> {
-  readonly nics: readonly AttachedNic[];
+interface PodNetwork extends Pick<ConnectedVm, "nics" | "found" | "expectsDevices"> {
   readonly network: GuestNetwork;
 }
 
@@ -83,7 +84,7 @@ async function connectPod(
   deadline: Deadline,
 ): Promise<PodNetwork> {
   const { netns } = spec;
-  if (netns === undefined) return { nics: [], network: NO_NETWORK, expectsDevices: false };
+  if (netns === undefined) return { nics: [], found: undefined, network: NO_NETWORK, expectsDevices: false };
   const { network, hypervisor } = settings.configuration;
   const model = modelNamed(network.internetworkingModel);
   const found = await timeline.measure("discover", () => discover(netns, deadline));
@@ -94,7 +95,7 @@ async function connectPod(
   const nics = await timeline.measure("connect", () =>
     connect(found, plans, { model, ledger, vhostNet, limits: rateLimits(network) }, deadline),
   );
-  return { nics, network: planGuest(found, plans), expectsDevices: plans.length < all.length };
+  return { nics, found, network: planGuest(found, plans), expectsDevices: plans.length < all.length };
 }
 
 interface Waiting extends VmStart {

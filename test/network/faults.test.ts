@@ -3,6 +3,7 @@
 // TAPIR_NIC_ROUNDS: how often a NIC comes and goes.
 import { execFileSync, spawn } from "node:child_process";
 import { statSync } from "node:fs";
+import { basename } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import test from "ava";
 import { managementSocket } from "../../shim/state/directory.ts";
@@ -39,6 +40,11 @@ const namesInGuest = async (): Promise<string[]> =>
   (await pod.agent.listInterfaces(soon())).interfaces.map(({ name }) => name).toSorted();
 const linksInPod = (): LinkView[] => linksOf(pod.netns);
 const taps = (): string[] => tapsOf(pod.netns);
+/** A route of the main table through eth0, as `ip` adds it. */
+const plain = {
+  ...{ gateway: "", device: "eth0", source: "", scope: 0, metric: 0, table: 254, protocol: 3, type: 1 },
+  ...{ onLink: false, mtu: 0, metrics: {}, nextHops: [], preference: 0, tos: 0 },
+};
 const wish = { device: "", name: "", mac: "", mtu: 0, addresses: [], limits: {} };
 
 test.serial(
@@ -163,6 +169,25 @@ test.serial("an unknown MAC is not found", async (t) => {
   const unknown = { ...wish, mac: "02:00:00:00:ff:ff" };
   t.is(codeOf(await t.throwsAsync(pod.network.removeInterface(unknown, soon()))), Code.NOT_FOUND);
   t.is(codeOf(await t.throwsAsync(pod.network.updateInterface(unknown, soon()))), Code.NOT_FOUND);
+  const added = await t.throwsAsync(pod.network.addInterface(unknown, soon()));
+  t.regex(reasonOf(added), /find link 02:00:00:00:ff:ff:/);
+});
+
+test.serial("a name that nothing has is not found, whatever has the MAC", async (t) => {
+  const [eth0] = (await pod.agent.listInterfaces(soon())).interfaces;
+  const mac = eth0?.mac ?? "";
+  const wishes = [
+    { ...wish, device: "veth7", mac },
+    { ...wish, device: "veth7", name: "net1", mac },
+    { ...wish, name: "net1", mac },
+  ];
+  for (const one of wishes) {
+    const error = await t.throwsAsync(pod.network.addInterface(one, soon()));
+    t.regex(reasonOf(error), /find link (veth7|net1): neither/);
+  }
+  const updated = await t.throwsAsync(pod.network.updateInterface({ ...wish, device: "veth7", mac }, soon()));
+  t.is(codeOf(updated), Code.NOT_FOUND);
+  t.deepEqual(await namesInGuest(), ["eth0"]);
 });
 
 test.serial(
@@ -210,11 +235,55 @@ test.serial("an update-iface that fails half-way leaves the link as it was", asy
   await pod.ping("fd00:1::2");
 });
 
+const routesInPod = (): string[] =>
+  [4, 6].map((family) =>
+    execFileSync("ip", ["-n", basename(pod.netns), `-${family}`, "route"], { encoding: "utf8" }),
+  );
+
+test.serial("a new address leaves the routes that it can carry", async (t) => {
+  const before = routesInPod();
+  const to = (address: string) =>
+    [address, "fd00:1::2"].map((one) => ({ address: one, prefixLength: one.includes(":") ? 64 : 24 }));
+  await pod.network.updateInterface({ ...wish, name: "eth0", addresses: to("10.1.0.3") }, soon());
+  t.regex(routesInPod()[0] ?? "", /^default via 10\.1\.0\.1 /m);
+  await pod.equal();
+  await pod.network.updateInterface({ ...wish, name: "eth0", addresses: to("10.1.0.2") }, soon());
+  t.deepEqual(routesInPod(), before);
+  await pod.ping("10.1.0.2");
+});
+
+test.serial("a limit that is refused takes back what came with it", async (t) => {
+  const before = linksInPod();
+  execFileSync("tc", ["-n", basename(pod.netns), ..."qdisc add dev eth0 root handle 5: pfifo".split(" ")]);
+  const wanted = { ...wish, device: "eth0", name: "renamed", mtu: 1300, limits: { tx: 8_000_000 } };
+  const refused = await t.throwsAsync(pod.network.updateInterface(wanted, soon()));
+  t.regex(reasonOf(refused), /limit the rate of .*pfifo 5:/);
+  execFileSync("tc", ["-n", basename(pod.netns), ..."qdisc del dev eth0 root".split(" ")]);
+  t.deepEqual(linksInPod(), before);
+  await pod.equal();
+  await pod.ping("10.1.0.2");
+});
+
+test.serial("an update-routes with a route that cannot be leaves all as they were", async (t) => {
+  const before = routesInPod();
+  const bad = [
+    { ...plain, family: 4, destination: "0.0.0.0/0", gateway: "10.1.0.1", metric: 9 },
+    { ...plain, family: 4, destination: "198.51.100.0/24", gateway: "203.0.113.7" },
+  ];
+  const refused = await t.throwsAsync(pod.network.updateRoutes(bad, soon()));
+  t.regex(reasonOf(refused), /add route 198\.51\.100\.0\/24 via 203\.0\.113\.7/);
+  t.deepEqual(routesInPod(), before);
+});
+
+test.serial("what was changed inside the guest comes back with the next verb", async (t) => {
+  await pod.agent.updateRoutes({ routes: [] }, soon());
+  t.not((await pod.network.difference(soon())).length, 0);
+  await pod.network.addNeighbors([], soon());
+  await pod.equal();
+});
+
 test.serial("update-routes replaces the whole set: metric, source, on-link, MTU, IPv6", async (t) => {
-  const route = {
-    ...{ gateway: "", device: "eth0", source: "", scope: 0, metric: 0, table: 254, protocol: 3, type: 1 },
-    ...{ onLink: false, mtu: 0, metrics: {}, nextHops: [], preference: 0, tos: 0 },
-  };
+  const route = plain;
   const wanted = [
     { ...route, family: 4, destination: "0.0.0.0/0", gateway: "10.1.0.1", metric: 9 },
     { ...route, family: 4, destination: "198.51.100.0/24", gateway: "169.254.1.1", onLink: true, mtu: 1300 },
@@ -288,7 +357,11 @@ test.serial("a pod that has only IPv6", async (t) => {
 
 test.serial("more changes than the netlink socket holds: all of them are in the guest", async (t) => {
   t.timeout(120_000);
+  await pod.ip("route add 192.0.2.0/24 via 10.1.0.1");
   pod.network.follow();
+  const hasRoute = async (): Promise<boolean> =>
+    (await pod.agent.listRoutes(soon())).routes.some(({ destination }) => destination === "192.0.2.0/24");
+  for (const deadline = soon("see what came before"); !(await hasRoute()); ) await deadline.race(sleep(100));
   const lines = Array.from({ length: 1500 }, (_, at) => `10.200.${at >> 8}.${at & 255}/32 dev eth0`).flatMap(
     (address) => [`addr add ${address}`, `addr del ${address}`],
   );
