@@ -7,7 +7,7 @@ import { listLinks, setLink } from "../sys/netlink/link.ts";
 import { type Address, IFA_F, type Link, RT_SCOPE } from "../sys/netlink/records.ts";
 import { openRoute, type RouteSocket } from "../sys/netlink/socket.ts";
 import { Code } from "../sys/status.ts";
-import { moveBack, moveIn } from "./move-link.ts";
+import { findOwn, moveBack, moveIn } from "./move-link.ts";
 import { orRestore, restoreSoon } from "./or-restore.ts";
 import { putBackAddresses, putBackNeighbors, putBackRoutes } from "./put-back.ts";
 import { type LinkState, readLinkState, renameLink, restoreLink } from "./restore-link.ts";
@@ -38,7 +38,7 @@ export async function addLink(netns: string, wish: LinkWish, deadline: Deadline)
   const name = wish.device || wish.name;
   const found = await findWished(socket, name === "" ? wish : { ...wish, mac: "" }, deadline);
   if (found !== undefined) return await change(netns, found, wish, deadline);
-  const before = name === "" ? undefined : await moveIn(netns, name, deadline);
+  const before = name === "" ? undefined : await findOwn(name, deadline);
   if (before === undefined) {
     if (name === "") throw notFound(wish.mac, NONE_HERE, "name it (Device) when it is the node's");
     throw notFound(name, "neither the pod's network namespace nor the node's has one");
@@ -46,6 +46,7 @@ export async function addLink(netns: string, wish: LinkWish, deadline: Deadline)
   const back = (limit: Deadline): Promise<void> => moveBack(netns, before, limit);
   const what = `link ${name}`;
   const moved = async (): Promise<ChangedLink> => {
+    await moveIn(netns, before, deadline);
     await failpoint("network.moved");
     return await change(netns, await theLink(socket, wish, deadline), wish, deadline);
   };

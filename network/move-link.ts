@@ -6,21 +6,20 @@ import { type LinkState, readLinkState, restoreLink } from "./restore-link.ts";
 
 const OWN_NETNS = "/proc/self/ns/net";
 
-/** Moves a link of the caller's namespace to `netns`. Returns what it was; undefined when there is none of that name. */
-export async function moveIn(
-  netns: string,
-  name: string,
-  deadline: Deadline,
-): Promise<LinkState | undefined> {
+/** A link of the caller's namespace; undefined when none is called so. */
+export async function findOwn(name: string, deadline: Deadline): Promise<LinkState | undefined> {
   using own = openRoute();
   const link = await findLink(own, { name }, deadline);
-  if (link === undefined) return undefined;
-  const before = await readLinkState(own, link, deadline);
-  await move(own, link, netns, deadline);
-  return before;
+  return link && (await readLinkState(own, link, deadline));
 }
 
-/** Moves it back, and gives it what it had: a link that moves loses addresses and routes. */
+/** Moves a link of the caller's namespace to `netns`. */
+export async function moveIn(netns: string, { link }: LinkState, deadline: Deadline): Promise<void> {
+  using own = openRoute();
+  await move(own, link, netns, deadline);
+}
+
+/** Moves it back, if it is there, and gives it what it had: a link that moves loses addresses and routes. */
 export async function moveBack(netns: string, before: LinkState, deadline: Deadline): Promise<void> {
   const { name } = before.link;
   using there = openRoute({ netns });
