@@ -14,7 +14,7 @@ import { orRestore } from "./or-restore.ts";
 import { putBackRoutes } from "./put-back.ts";
 
 /**
- * Brings the main table of a namespace to `wanted`, with as few steps as that takes; what the kernel made with an address
+ * Brings the main table of a namespace, and each other that `wanted` names, to `wanted`, with as few steps as that takes; what the kernel made with an address
  * stays, and so does a route with encapsulation, of which `wanted` cannot speak. What fails is taken back.
  */
 export async function changeRoutes(
@@ -24,8 +24,9 @@ export async function changeRoutes(
 ): Promise<void> {
   using socket = openRoute({ netns });
   const indexOf = await linkIndexes(socket, deadline);
+  const tables = new Set([RT_TABLE.MAIN, ...wanted.map(({ table }) => table)]);
   const isReplaced = ({ table, protocol, encapsulated }: Route): boolean =>
-    table === RT_TABLE.MAIN && protocol !== RTPROT.KERNEL && encapsulated !== true;
+    tables.has(table) && protocol !== RTPROT.KERNEL && encapsulated !== true;
   const all = await listRoutes(socket, deadline);
   const made = all.filter(({ protocol }) => protocol === RTPROT.KERNEL);
   const isMade = (route: Route): boolean =>

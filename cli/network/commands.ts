@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Interface, Neighbor, Route } from "../../proto/gen/tapir/agent/v1/agent.ts";
 import type { InterfacesResponse } from "../../proto/gen/tapir/management/v1/management.ts";
 import { wrapError } from "../../sys/error.ts";
+import { RT_TABLE, RTN } from "../../sys/netlink/records.ts";
 import { printable } from "../../sys/printable.ts";
 import { connectManagement, type ManagementConnection, methods } from "../management-client.ts";
 import { findSandbox } from "../sandboxes.ts";
@@ -57,10 +58,11 @@ export async function addNeighbors(pod: string, file: string, output: Output): P
   );
 }
 
-/** Nothing when netns and guest are equal; else a line for each difference, and exit code 1. */
-export async function showDifference(pod: string): Promise<void> {
+/** Nothing (as JSON: an empty list) when netns and guest are equal; else a line for each difference, and exit code 1. */
+export async function showDifference(pod: string, { json }: Output): Promise<void> {
   const lines = await asked(pod, async (call) => (await call(methods.getNetworkDifference, {})).lines);
-  process.stdout.write(lines.map((line) => `${printable(line)}\n`).join(""));
+  const text = lines.map((line) => `${printable(line)}\n`).join("");
+  process.stdout.write(json === true ? `${JSON.stringify(lines, undefined, 2)}\n` : text);
   if (lines.length > 0) process.exitCode = 1;
 }
 
@@ -97,14 +99,21 @@ function showInterfaces({ interfaces, limits }: InterfacesResponse, output: Outp
 const rateText = (bitsPerSecond: bigint): string => (bitsPerSecond === 0n ? "-" : `${bitsPerSecond} bit/s`);
 
 function showRoutes(routes: readonly Route[], output: Output): void {
-  const rows = routes.map(({ destination, gateway, device, source, metric }) => [
-    destination,
-    gateway || "-",
-    device || "-",
-    source || "-",
-    String(metric),
-  ]);
-  show(output, routes.map(routeToJson), ["ROUTE", "VIA", "DEVICE", "SOURCE", "METRIC"], rows);
+  const rows = routes.map((route) => {
+    const { destination, source, metric, table: number, type, nextHops } = route;
+    const hops = nextHops.length > 0 ? nextHops : [route];
+    const each = (key: "gateway" | "device"): string => hops.map((hop) => hop[key] || "-").join(", ");
+    const texts = [destination, each("gateway"), each("device"), source || "-", String(metric)];
+    return [...texts, nameIn(RT_TABLE, number), nameIn(RTN, type)];
+  });
+  const heads = ["ROUTE", "VIA", "DEVICE", "SOURCE", "METRIC", "TABLE", "TYPE"];
+  show(output, routes.map(routeToJson), heads, rows);
+}
+
+/** As `ip` calls it; a number that has no name is its own. */
+function nameIn(names: Readonly<Record<string, number>>, number: number): string {
+  const found = Object.entries(names).find(([, value]) => value === number);
+  return found === undefined ? String(number) : found[0].toLowerCase();
 }
 
 function showNeighbors(neighbors: readonly Neighbor[], output: Output): void {

@@ -65,6 +65,40 @@ test("routes: default in its spellings, hosts without prefix, both families", (t
     Gateway: "10.0.0.1",
   });
   t.is(routesFromJson({ Dest: "10.0.0.0/8", Device: "eth0" }).length, 1, "one alone");
+  const [mixed] = routesFromJson([{ Dest: "10.0.0.0/8", Gateway: "fe80::1", Device: "eth0" }]);
+  t.is(mixed?.family, 4, "by way of the other family");
+});
+
+test("routes survive being listed and given back; the kernel's own are left to it", (t) => {
+  const hop = { gateway: "10.0.0.1", device: "eth0", weight: 2, onLink: true };
+  const route = Route.create({ family: 4, table: 254, protocol: 3, type: 1 });
+  const routes = [
+    {
+      ...route,
+      destination: "0.0.0.0/0",
+      gateway: "10.0.0.1",
+      device: "eth0",
+      source: "10.0.0.2",
+      protocol: 4,
+    },
+    {
+      ...route,
+      destination: "10.1.0.0/16",
+      table: 100,
+      tos: 8,
+      nextHops: [hop, { ...hop, gateway: "10.0.0.3" }],
+    },
+    { ...route, destination: "10.2.0.0/16", type: 6, metric: 7, mtu: 1400, metrics: { 8: 1360 } },
+    { ...route, destination: "fd00::/8", family: 6, gateway: "fe80::1", device: "eth0", preference: 2 },
+  ];
+  const kernels = [2, 9].map((protocol) => ({
+    ...route,
+    destination: "10.0.0.0/24",
+    device: "eth0",
+    protocol,
+  }));
+  const json: unknown = JSON.parse(JSON.stringify([...routes, ...kernels].map(routeToJson)));
+  t.deepEqual(routesFromJson(json), routes);
 });
 
 test("what is no such thing is named", (t) => {

@@ -1,4 +1,4 @@
-import { type Interface, Neighbor, Route } from "../../proto/gen/tapir/agent/v1/agent.ts";
+import { type Interface, Neighbor, type NextHop, Route } from "../../proto/gen/tapir/agent/v1/agent.ts";
 import {
   ChangeInterfaceRequest,
   type InterfaceLimits,
@@ -6,6 +6,7 @@ import {
 import { TapirError } from "../../sys/error.ts";
 import { familyOfText } from "../../sys/netlink/address-text.ts";
 import { RT_TABLE, RTN, RTPROT } from "../../sys/netlink/records.ts";
+import { isMadeHere } from "../../sys/netlink/route-difference.ts";
 import { Code } from "../../sys/status.ts";
 
 // The JSON of `kata-runtime kata-network` (Kata Containers 1.x), both ways; what it had no name for has ours.
@@ -58,50 +59,79 @@ export function interfaceToJson(
   };
 }
 
+/** Routes as update-routes takes them; without those that a kernel makes by itself, which a list has too. */
 export function routesFromJson(json: unknown): Route[] {
-  return listOf(json, "routes").map((entry) => {
-    const fields = fieldsOf(entry, "route");
-    const gateway = textOf(fields, "Gateway");
-    const dest = textOf(fields, "Dest");
-    const six = `${dest}${gateway}`.includes(":");
-    const everywhere = dest === "" || dest === "default";
-    const bare = dest.includes("/") ? dest : `${dest}/${six ? 128 : 32}`;
-    return Route.create({
-      destination: everywhere ? (six ? "::/0" : "0.0.0.0/0") : bare,
-      family: six ? 6 : 4,
-      gateway,
-      device: textOf(fields, "Device"),
-      source: textOf(fields, "Source"),
-      scope: numberOf(fields, "Scope"),
-      metric: numberOf(fields, "Metric"),
-      mtu: numberOf(fields, "Mtu"),
-      onLink: fields.OnLink === true,
-      table: RT_TABLE.MAIN,
-      protocol: RTPROT.BOOT,
-      type: RTN.UNICAST,
-    });
+  return listOf(json, "routes")
+    .map((entry) => routeFromJson(fieldsOf(entry, "route")))
+    .filter(({ protocol }) => !isMadeHere(protocol));
+}
+
+function routeFromJson(fields: Fields): Route {
+  const gateway = textOf(fields, "Gateway");
+  const source = textOf(fields, "Source");
+  const nextHops = listOf(fields.NextHops, "NextHops").map((hop) =>
+    nextHopFromJson(fieldsOf(hop, "NextHops")),
+  );
+  const dest = textOf(fields, "Dest");
+  const everywhere = dest === "" || dest === "default";
+  // A destination has a family; everywhere has that of what leads there.
+  const hints = everywhere ? [gateway, source, ...nextHops.map((hop) => hop.gateway)] : [dest];
+  const six = hints.some((text) => text.includes(":"));
+  const bare = dest.includes("/") ? dest : `${dest}/${six ? 128 : 32}`;
+  return Route.create({
+    destination: everywhere ? (six ? "::/0" : "0.0.0.0/0") : bare,
+    family: six ? 6 : 4,
+    gateway,
+    device: textOf(fields, "Device"),
+    source,
+    scope: numberOf(fields, "Scope"),
+    metric: numberOf(fields, "Metric"),
+    mtu: numberOf(fields, "Mtu"),
+    onLink: fields.OnLink === true,
+    table: numberOf(fields, "Table", RT_TABLE.MAIN),
+    protocol: numberOf(fields, "Protocol", RTPROT.BOOT),
+    type: numberOf(fields, "Type", RTN.UNICAST),
+    tos: numberOf(fields, "Tos"),
+    preference: numberOf(fields, "Preference"),
+    metrics: metricsOf(fields.Metrics ?? {}),
+    nextHops,
   });
 }
 
-export function routeToJson({
-  destination,
-  gateway,
-  device,
-  source,
-  scope,
-  metric,
-  mtu,
-  onLink,
-}: Route): Fields {
+function nextHopFromJson(fields: Fields): NextHop {
   return {
-    Dest: destination,
-    Gateway: gateway,
-    Device: device,
-    Source: source,
-    Scope: scope,
-    Metric: metric,
-    Mtu: mtu,
-    OnLink: onLink,
+    gateway: textOf(fields, "Gateway"),
+    device: textOf(fields, "Device"),
+    weight: numberOf(fields, "Weight", 1),
+    onLink: fields.OnLink === true,
+  };
+}
+
+/** By the kernel's number of each (RTAX_*). */
+function metricsOf(json: unknown): Record<number, number> {
+  const fields = fieldsOf(json, "Metrics");
+  return Object.fromEntries(Object.keys(fields).map((type) => [Number(type), numberOf(fields, type)]));
+}
+
+export function routeToJson(route: Route): Fields {
+  return {
+    Dest: route.destination,
+    Gateway: route.gateway,
+    Device: route.device,
+    Source: route.source,
+    Scope: route.scope,
+    Metric: route.metric,
+    Mtu: route.mtu,
+    OnLink: route.onLink,
+    Table: route.table,
+    Type: route.type,
+    Protocol: route.protocol,
+    Tos: route.tos,
+    Preference: route.preference,
+    Metrics: route.metrics,
+    NextHops: route.nextHops.map(({ gateway, device, weight, onLink }) => ({
+      ...{ Gateway: gateway, Device: device, Weight: weight, OnLink: onLink },
+    })),
   };
 }
 
@@ -140,8 +170,8 @@ function textOf(fields: Fields, key: string): string {
 }
 
 /** Kata wrote some numbers as text. */
-function numberOf(fields: Fields, key: string): number {
-  const value = Number(fields[key] ?? 0);
+function numberOf(fields: Fields, key: string, otherwise = 0): number {
+  const value = Number(fields[key] ?? otherwise);
   if (Number.isInteger(value) && value >= 0) return value;
   throw refusal(key, "it is no whole number");
 }

@@ -39,7 +39,10 @@ export function registerNetwork(program: Command): void {
     .action(async (pod: string, path: string, output: Output) =>
       (await verbs()).changeInterface("removeInterface", pod, path, output),
     );
-  verb("update-routes", "bring the main table to these routes; the kernel's own stay")
+  verb(
+    "update-routes",
+    "bring the main table, and each that they name, to these routes; the kernel's own stay",
+  )
     .argument(...file)
     .action(async (pod: string, path: string, output: Output) =>
       (await verbs()).updateRoutes(pod, path, output),
@@ -55,6 +58,6 @@ export function registerNetwork(program: Command): void {
       (await import("./trace.ts")).showTrace(pod, output),
     );
   verb("diff", "show where the guest is not what the pod's netns says; nothing when they are equal").action(
-    async (pod: string) => (await verbs()).showDifference(pod),
+    async (pod: string, output: Output) => (await verbs()).showDifference(pod, output),
   );
 }

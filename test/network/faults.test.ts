@@ -6,6 +6,7 @@ import { statSync } from "node:fs";
 import { basename } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import test from "ava";
+import { routesFromJson, routeToJson } from "../../cli/network/kata-json.ts";
 import { managementSocket } from "../../shim/state/directory.ts";
 import { deadlineIn } from "../../sys/deadline.ts";
 import { codeOf, reasonOf } from "../../sys/error.ts";
@@ -297,6 +298,37 @@ test.serial("update-routes replaces the whole set: metric, source, on-link, MTU,
     [one.destination, one.gateway, one.metric, one.mtu, one.source].join(" ");
   t.deepEqual(listed.map(text).toSorted(), wanted.map(text).toSorted());
   await pod.equal();
+});
+
+test.serial("routes that are listed and given back change nothing in the netns", async (t) => {
+  await pod.addLink("net1", 2);
+  await pod.ip(
+    "route add 198.18.0.0/15 via 10.1.0.1 table 100 mtu 1300 advmss 1200",
+    "route add default via 10.1.0.1 table 100 proto static",
+    "route add blackhole 203.0.113.128/25 metric 3",
+    "route add 192.0.2.0/24 nexthop via 10.1.0.1 weight 2 nexthop via 10.2.0.1",
+    "route add 2001:db8:1::/48 nexthop via fd00:1::1 nexthop via fd00:2::1",
+    "route add unreachable 2001:db8:2::/48",
+    "route add 192.0.2.128/25 tos 8 via 10.1.0.1",
+  );
+  await sync();
+  const all = (): string =>
+    execFileSync("ip", ["-n", basename(pod.netns), "route", "show", "table", "all"], { encoding: "utf8" });
+  const before = all();
+  const monitor = spawn("ip", ["-n", basename(pod.netns), "monitor", "route"]);
+  let events = "";
+  monitor.stdout.on("data", (data) => {
+    events += String(data);
+  });
+  const json = JSON.stringify((await pod.agent.listRoutes(soon())).routes.map(routeToJson));
+  await pod.network.updateRoutes(routesFromJson(JSON.parse(json)), soon());
+  t.is(all(), before);
+  monitor.kill();
+  t.is(events, "");
+  await pod.equal();
+  await pod.ip("route flush table 100", "link del net1", "route del blackhole 203.0.113.128/25 metric 3");
+  await pod.ip("route del unreachable 2001:db8:2::/48", "route del 192.0.2.128/25 tos 8");
+  await sync();
 });
 
 test.serial("an IPv6 address is usable at once", async (t) => {

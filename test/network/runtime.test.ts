@@ -60,7 +60,7 @@ test.serial("a pod starts; netns and guest are equal", async (t) => {
   const deadline = deadlineIn(120_000, "start a pod");
   pod = await crictl.inspectp(await crictl.runp(podConfig("vm"), "tapir", deadline), deadline);
   directory = sandboxDirectory(stateDirectory, "k8s.io", pod.id);
-  t.like(await tapir("diff"), { exitCode: 0, stdout: "", stderr: "" });
+  t.like(await tapir("diff"), { exitCode: 0, stdout: "[]\n", stderr: "" });
 });
 
 test.serial("addresses, routes, rules, neighbours and the MTU follow the netns", async (t) => {
@@ -93,7 +93,7 @@ test.serial("addresses, routes, rules, neighbours and the MTU follow the netns",
   }
   // Some may meet a busy machine.
   t.true(Math.min(...times) < FOLLOW_MS);
-  t.is((await tapir("diff")).stdout, "");
+  t.deepEqual(JSON.parse((await tapir("diff")).stdout), []);
 });
 
 test.serial("a NIC that appears is plugged in and works; one that disappears is unplugged", async (t) => {
@@ -112,11 +112,11 @@ test.serial("a NIC that appears is plugged in and works; one that disappears is 
   t.log(`${ms.toFixed(0)} ms until it is configured in the guest`);
   await t.notThrowsAsync(pingFromGuest(directory, "10.99.0.1", 10_000));
   await t.notThrowsAsync(node().ping("10.99.0.2", deadlineIn(10_000, "ping the new NIC")));
-  t.is((await tapir("diff")).stdout, "");
+  t.deepEqual(JSON.parse((await tapir("diff")).stdout), []);
   await ip(netns, "link del far1");
   const gone = await until((view) => named(view, "net1") === undefined);
   t.log(`${gone.toFixed(0)} ms until it is gone`);
-  t.is((await tapir("diff")).stdout, "");
+  t.deepEqual(JSON.parse((await tapir("diff")).stdout), []);
   await t.notThrowsAsync(pingFromGuest(directory, "10.88.0.1", 10_000));
 });
 
@@ -145,12 +145,12 @@ test.serial("tapir network: a link of the node moves in, changes, and goes out o
   const view = await askGuest(directory);
   t.is(named(view, nic.Name)?.mtu, 1350);
   t.true(hasAddress("10.98.0.3")(view) && !hasAddress("10.98.0.2")(view));
-  t.is((await tapir("diff")).stdout, "");
+  t.deepEqual(JSON.parse((await tapir("diff")).stdout), []);
 
   const removed = await tapir("del-iface", { HwAddr: nic.HwAddr });
   t.is(removed.stderr, "");
   t.is(named(await askGuest(directory), nic.Name), undefined);
-  t.is((await tapir("diff")).stdout, "");
+  t.deepEqual(JSON.parse((await tapir("diff")).stdout), []);
 });
 
 test.serial("tapir network: routes and neighbours; what is not there is said so", async (t) => {
@@ -166,7 +166,14 @@ test.serial("tapir network: routes and neighbours; what is not there is said so"
   t.false(listed.some(({ Dest }) => Dest === "192.0.2.0/24"));
   await tapir("add-neigh", [{ Address: "10.88.0.78", Device: "eth0", HwAddr: "02:00:00:00:00:78" }]);
   t.regex((await tapir("list-neigh")).stdout, /10\.88\.0\.78/);
-  t.is((await tapir("diff")).stdout, "");
+  const ofNetns = (): Promise<string> => ip(pod.netnsPath, "route show table all");
+  await ip(pod.netnsPath, "route add blackhole 198.51.100.128/25");
+  await ip(pod.netnsPath, "route add 203.0.113.0/24 via 10.88.0.1 table 100");
+  await until((view) => view.routes.some(({ table }) => table === 100));
+  const before = await ofNetns();
+  t.is((await tapir("update-routes", JSON.parse((await tapir("list-routes")).stdout))).stderr, "");
+  t.is(await ofNetns(), before);
+  t.deepEqual(JSON.parse((await tapir("diff")).stdout), []);
   const missing = await tapir("del-iface", { HwAddr: "02:00:00:00:ff:ff" });
   t.is(missing.exitCode, 1);
   t.regex(missing.stderr, /cannot find link 02:00:00:00:ff:ff/);

@@ -1141,7 +1141,7 @@ export const ManagementDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Brings the main table to these routes; what the kernel made stays. */
+    /** Brings the main table, and each that they name, to these routes; what the kernel made stays. */
     updateRoutes: {
       name: "UpdateRoutes",
       requestType: UpdateRoutesRequest as typeof UpdateRoutesRequest,
