@@ -149,6 +149,50 @@ test.serial("limits that fail half-way are what they were", async (t) => {
   t.regex((await tapir(pod, "list-ifaces")).stdout, new RegExp(`^spare${links} .* 8000000 bit/s +- `, "m"));
 });
 
+const FAILING: readonly Wish[] = [
+  { verb: "add-iface", step: "network.moved", input: () => add() },
+  ...["network.renamed", "network.addressed"].map((step) => ({
+    ...{ verb: "update-iface", step },
+    input: async () => ({
+      ...{ Device: "eth0", Name: "renamed", Mtu: 1300, HwAddr: "02:00:00:00:00:88" },
+      IPAddresses: [{ Family: 2, Address: "10.88.200.2", Mask: "16" }],
+    }),
+  })),
+  { verb: "del-iface", step: "network.downed", input: async () => ({ Name: "eth0" }) },
+  ...["network.unrouted", "network.routed"].map((step) => ({
+    ...{ verb: "update-routes", step },
+    input: async () => [{ Dest: "192.0.2.0/24", Gateway: "10.88.0.1", Device: "eth0" }],
+  })),
+  {
+    verb: "add-neigh",
+    step: "network.neighbored",
+    input: async () => [{ Address: "10.88.0.9", Device: "eth0", HwAddr: "02:00:00:00:00:09" }],
+  },
+];
+
+for (const { verb, step, input } of FAILING) {
+  test.serial(`${verb} fails at ${step}: the netns is as it was`, async (t) => {
+    const pod = pods.at(-1);
+    if (pod === undefined) return t.fail("no pod");
+    const wish = await input();
+    const ip = (netns: string, line: string): Promise<string> =>
+      runOk({ command: "ip", args: line.split(" "), netns, deadline: soon(`ip ${line}`) });
+    const what = ["-br link", "-o addr", "-4 route", "-6 route", "neigh show nud permanent"];
+    const view = async (): Promise<string[]> => {
+      const lines = await Promise.all(what.map((line) => ip(pod.netnsPath, line)));
+      const onNode = await ip(node().netns, "-br link show type veth");
+      return [...lines, onNode].map((text) => text.split("\n").toSorted().join("\n"));
+    };
+    const before = await view();
+    strikeAt(step, "error");
+    const { exitCode, stderr } = await tapir(pod, verb, wish);
+    t.is(exitCode, 1);
+    t.regex(stderr, new RegExp(`failpoint ${step}`));
+    t.deepEqual(await view(), before);
+    await becomesEqual(pod);
+  });
+}
+
 test.serial(
   "the netns is taken away under a running pod: the guest lives on, and the pod stops cleanly",
   async (t) => {
