@@ -28,6 +28,33 @@ function nic(index: number): AttachedNic {
   };
 }
 
+test("a NIC that cannot be adjusted to its link's MTU keeps nothing from the others", async (t) => {
+  const refusing = {
+    ...nic(1),
+    limiter: {
+      limits: { rx: 1, tx: 1 },
+      async set() {
+        throw new Error("no queue");
+      },
+    },
+  };
+  const nics = openPodNics({
+    ...{ model: modelNamed("tcfilter"), ledger: {} as Ledger, vm: { pid: 1 } as Vm, vcpus: 1 },
+    ...{ nics: [refusing, nic(2)], vhostNet: false, limits: { rx: 0, tx: 0 }, log: silent },
+  });
+  const links = [1, 2].map((index) => ({
+    ...{ link: { ...link(index), mtu: 1400 }, addresses: [], neighbors: [], sysctls: {} },
+  }));
+  const found = { netns: "/proc/self/ns/net", netnsInode: 1, links, loopbackIndex: 1, routes: [], rules: [] };
+  const { plans } = nics.plan(found);
+  const failures = await nics.bringTo(found, plans, deadlineIn(5000, "sync"));
+  t.deepEqual(failures.map(reasonOf), ["no queue"]);
+  t.deepEqual(
+    nics.connected().map(({ plan }) => plan.mtu),
+    [1500, 1400],
+  );
+});
+
 test("NICs that the guest does not let go leave half of the time for what comes after", async (t) => {
   const asked: string[] = [];
   const vm = {

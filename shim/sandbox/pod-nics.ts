@@ -147,7 +147,12 @@ export function openPodNics(context: PodNicsContext): PodNics {
       }
       for (const plan of plans) {
         const nic = attached.get(plan.id);
-        if (nic !== undefined) attached.set(plan.id, await adjust(whole.netns, nic, plan, deadline));
+        if (nic !== undefined) {
+          await adjust(whole.netns, nic, plan, deadline).then(
+            (adjusted) => attached.set(plan.id, adjusted),
+            (error) => failures.push(error),
+          );
+        }
         if (nic !== undefined || handed.has(plan.id)) continue;
         const plugging =
           plan.device === undefined
