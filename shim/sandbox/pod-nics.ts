@@ -28,6 +28,8 @@ export interface PodNicsContext {
   /** Of a NIC that is plugged in. */
   readonly limits: RateLimits;
   readonly log: Log;
+  /** Injected in tests: few machines have a device to hand over. */
+  readonly handOver?: typeof handOver;
 }
 
 /** The NICs that a running VM has of its pod: taps beside links of the namespace, and devices of the node. One call at a time. */
@@ -59,6 +61,7 @@ export interface PodNics {
 
 export function openPodNics(context: PodNicsContext): PodNics {
   const { model, ledger, vm, log, vcpus } = context;
+  const takeFromNode = context.handOver ?? handOver;
   const attached = new Map(context.nics.map((nic) => [nic.plan.id, nic]));
   const handed = new Map<string, HandedOver>();
   const wishes = new Map<number, Partial<RateLimits>>();
@@ -91,7 +94,7 @@ export function openPodNics(context: PodNicsContext): PodNics {
     deadline: Deadline,
   ): Promise<void> => {
     if (context.limits.rx + context.limits.tx > 0) throw unlimited(plan);
-    const taken = await handOver(whole, plan, device, { ledger, user: identify(vm.pid) }, deadline);
+    const taken = await takeFromNode(whole, plan, device, { ledger, user: identify(vm.pid) }, deadline);
     const { address, group = "" } = device;
     const { id } = plan;
     try {
