@@ -7,6 +7,7 @@ import { basename } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import test from "ava";
 import { routesFromJson, routeToJson } from "../../cli/network/kata-json.ts";
+import type { GuestRoute } from "../../network/guest-network.ts";
 import { managementSocket } from "../../shim/state/directory.ts";
 import { deadlineIn } from "../../sys/deadline.ts";
 import { codeOf, reasonOf } from "../../sys/error.ts";
@@ -294,8 +295,11 @@ test.serial("update-routes replaces the whole set: metric, source, on-link, MTU,
   ];
   for (const _ of [1, 2]) await pod.network.updateRoutes(wanted, soon());
   const listed = (await pod.agent.listRoutes(soon())).routes.filter(({ protocol }) => protocol === 3);
-  const text = (one: { destination: string; gateway: string; metric: number; mtu: number; source: string }) =>
-    [one.destination, one.gateway, one.metric, one.mtu, one.source].join(" ");
+  const text = (one: GuestRoute) =>
+    [
+      ...[one.destination, one.gateway, one.device, one.metric, one.mtu, one.source],
+      ...[one.onLink, one.scope, one.table],
+    ].join(" ");
   t.deepEqual(listed.map(text).toSorted(), wanted.map(text).toSorted());
   await pod.equal();
 });
