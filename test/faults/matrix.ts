@@ -21,6 +21,8 @@ export interface MatrixRequest {
   /** What is known of an operation's steps; they are found out otherwise. */
   steps?(operation: Operation): readonly Step[] | undefined;
   onSteps?(operation: Operation, steps: readonly Step[]): void;
+  /** The cells that are to be run. */
+  onPlan?(cells: readonly Cell[]): void;
   onResult(result: CellResult): void;
 }
 
@@ -42,6 +44,7 @@ export async function runMatrix(request: MatrixRequest): Promise<void> {
     await site[Symbol.asyncDispose]();
     throw error;
   }
+  request.onPlan?.(cells);
   // The faults in their order: when there is no time for all of it, those that matter most were run at every step.
   // Of these, those first that do not make a guest boot.
   const place = ({ fault, operation }: Cell): number =>

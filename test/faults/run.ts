@@ -7,11 +7,12 @@ import { drawSvg, drawText, isGreen, isNotApplicable, isRed } from "./draw.ts";
 import { FAULTS } from "./faults.ts";
 import { runMatrix } from "./matrix.ts";
 import { OPERATIONS } from "./operations.ts";
+import { planText, summaryText } from "./summary.ts";
 
 /**
  * `npm run test:faults [-- <operation or fault> ...]`: every fault at every step of every operation, or of those named. Prints
  * the matrix and writes it to `results.json` and `matrix.svg` beside this file. Exit code 0 when all of it is green.
- * `--step network.tap`: that one only; `--every 3`: a third of it (choice.ts); `--seconds 240`: no new cell after that;
+ * `--count`: says how many cells that are, and runs none. `--step network.tap`: that one only; `--every 3`: a third of it (choice.ts); `--seconds 240`: no new cell after that;
  * `--resume`: not the cells that were green before, of the steps found then; `--lanes 12 --busy 2`: so many nodes side by side, of which so many keep
  * the processors busy, so that cells which wait for a minute overlap; `--templates /dev/shm/t`: what guests are restored from stays
  * there for the next run.
@@ -23,6 +24,7 @@ const { values, positionals: words } = parseArgs({
     every: { type: "string", default: "1" },
     seconds: { type: "string", default: "Infinity" },
     resume: { type: "boolean", default: false },
+    count: { type: "boolean", default: false },
     templates: { type: "string" },
     lanes: { type: "string", default: "12" },
     busy: { type: "string", default: "2" },
@@ -49,9 +51,10 @@ if (values.resume && existsSync(resultsFile)) {
     results: CellResult[];
   };
   Object.assign(stepsOf, before.steps);
-  for (const cell of before.results) results.set(keyOf(cell), cell);
+  for (const cell of before.results) results.set(keyOf(cell), { ...cell, times: cell.times ?? {} });
 }
-const endMs = performance.now() + Number(values.seconds) * 1000;
+const startMs = performance.now();
+const endMs = startMs + Number(values.seconds) * 1000;
 const isDone = ({ operation, step, fault }: Cell): boolean => {
   const before = results.get(key(operation.name, step, fault.name));
   return before !== undefined && !isRed(before);
@@ -67,7 +70,7 @@ try {
     busy: Number(values.busy),
     choose: values.step.length === 0 ? diagonals(Number(values.every)) : theseSteps(values.step),
     skip(cell) {
-      if (isDone(cell)) return true;
+      if (isDone(cell) || values.count) return true;
       if (performance.now() < endMs) return false;
       left += 1;
       return true;
@@ -76,6 +79,9 @@ try {
     onSteps({ name }, steps) {
       stepsOf[name] = steps;
       print(`${name}: ${steps.map((step) => step.name).join(" ")}`);
+    },
+    onPlan(cells) {
+      print(planText(cells));
     },
     onResult(result) {
       results.set(keyOf(result), result);
@@ -114,7 +120,9 @@ function report(all: readonly CellResult[]): void {
   write(all);
   writeFileSync(join(import.meta.dirname, "matrix.svg"), drawSvg(all));
   const { cells, green, red, notApplicable, leaks } = count(all);
-  print(`${drawText(all)}\n${cells} cells, ${green} green, ${red} red, ${leaks} leaks`);
+  print(`${drawText(all)}\n${summaryText(all)}\n`);
+  const minutes = Math.round((performance.now() - startMs) / 60_000);
+  print(`${cells} cells, ${green} green, ${red} red, ${leaks} leaks; ${minutes} min`);
   if (notApplicable > 0) print(`${notApplicable} more: nothing there that the fault could strike`);
   if (left > 0) print(`${left} cells not run: no time`);
   process.exitCode = red === 0 && left === 0 ? 0 : 1;
