@@ -119,8 +119,7 @@ export async function runCell(
   idle();
   const settle = deadlineIn(SETTLE_MS, "settle");
   const leaks = await settledDifference(site.empty, () => site.inventory(settle), settle);
-  if (fault.endsShim !== true)
-    problems.push(...site.exits.repeated().map((exit) => `told more than once: ${exit}`));
+  problems.push(...site.exits.repeated().map((exit) => `told more than once: the end of ${exit}`));
   clock.lap("settle");
   const succeeded = failure === undefined;
   const reached = blow !== undefined;
@@ -170,9 +169,12 @@ function zombieOf({ node }: Site): string | undefined {
 }
 
 async function untilRight(wrong: () => Promise<string | undefined>, deadline: Deadline): Promise<void> {
-  for (;;) {
-    const fault = await wrong().catch(reasonOf);
+  for (let fault: string | undefined; ; ) {
+    const before = fault;
+    fault = await wrong().catch(reasonOf);
     if (fault === undefined) return;
+    // A look that time has cut short says less than the one before.
+    if (deadline.signal.aborted) throw new Error(before ?? fault);
     if (deadline.remainingMs() < LOOK_AGAIN_MS) throw new Error(fault);
     await setTimeout(LOOK_AGAIN_MS);
   }

@@ -41,8 +41,6 @@ export interface Fault {
   readonly mutes?: boolean;
   /** Whoever called waits this much longer, seconds. */
   readonly holdsSeconds?: number;
-  /** The shim ends by it, and containerd tells of the ends of its tasks itself, also of those that the shim has told of. */
-  readonly endsShim?: boolean;
   /** Whether there is something to strike; to look changes nothing. */
   present?(site: Site, subject: Subject, encounter: Encounter): boolean;
   /** Does it; what the step is told then, or that there was nothing to strike. */
@@ -77,7 +75,6 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "shim killed",
     fatal: true,
-    endsShim: true,
     present: atShim,
     strike(_, { pid }) {
       kill(pid, "SIGKILL");
@@ -201,7 +198,6 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "no descriptors",
     fatal: false,
-    endsShim: true,
     present: atShim,
     async strike(_, { pid }): Promise<Blow> {
       const args = ["--pid", String(pid), "--nofile=16:16"];
