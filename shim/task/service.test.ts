@@ -53,7 +53,7 @@ test("while Create hangs, everything else answers at once; a retried Create is r
   const { call, create, created } = await shim(t);
   const creating = create();
   t.like(await call("connect", { id: "pod" }), { shimPid: process.pid, taskPid: 0 });
-  t.like(await call("state", { id: "pod" }), { status: Status.UNKNOWN, pid: 0 });
+  t.like(await call("state", { id: "pod" }), { status: Status.CREATED, pid: 0 });
   t.deepEqual(await call("pids", { id: "pod" }), { processes: [] });
   await t.throwsAsync(
     call("start", { id: "pod" }),

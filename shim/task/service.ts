@@ -112,7 +112,8 @@ export function taskService(options: TaskServiceOptions): Implementation<typeof 
 }
 
 const statuses = {
-  creating: TaskStatus.UNKNOWN,
+  // A containerd that was restarted meanwhile ends and deletes what is created; what is unknown it would never understand.
+  creating: TaskStatus.CREATED,
   created: TaskStatus.CREATED,
   running: TaskStatus.RUNNING,
   pausing: TaskStatus.PAUSING,
