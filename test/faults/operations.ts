@@ -44,6 +44,8 @@ const WAIT_SECONDS = 20;
 const SLEEP = { command: ["sleep", "1000"] };
 const LINK = "eth9";
 const SHARE_MS = 8_000;
+/** What a fault keeps from being undone is not waited for longer. */
+const UNDO_MS = 8_000;
 const LOOK_AGAIN_MS = 100;
 /** The step of the pod's timeline after which there is nothing more to do for the share. */
 const SHARE_MOUNTED = "mount share";
@@ -89,6 +91,12 @@ async function shareSettled({ node }: Site, id: string, deadline: Deadline): Pro
     if (laterSteps(directory).includes(SHARE_MOUNTED)) return;
     await setTimeout(LOOK_AGAIN_MS);
   }
+}
+
+async function directoryGone({ node }: Site, id: string, deadline: Deadline): Promise<void> {
+  const limit = deadline.within(UNDO_MS, "see the pod's directory go");
+  const directory = sandboxDirectory(node.stateDirectory, "k8s.io", id);
+  while (!limit.signal.aborted && existsSync(directory)) await setTimeout(LOOK_AGAIN_MS);
 }
 
 /** None when the file is being written, or gone. */
@@ -153,7 +161,11 @@ export const OPERATIONS: readonly Operation[] = [
     limitSeconds: STOP_SECONDS,
     endsContainers: true,
     prepare: running,
-    run: (site, { pod: target }, deadline) => crictl(site, ["stopp", target?.id ?? ""], deadline),
+    async run(site, { pod: target }, deadline) {
+      await crictl(site, ["stopp", target?.id ?? ""], deadline);
+      // containerd answers when the pod has ended, while the shim is still undoing.
+      await directoryGone(site, target?.id ?? "", deadline);
+    },
   },
   {
     name: "remove",
