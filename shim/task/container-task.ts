@@ -98,9 +98,10 @@ export function openContainerTask(workload: Workload, request: CreateRequest): C
     outOfMemory,
     vmGone,
     async create(caller) {
+      const isWanted = (): boolean => !toldToEnd && !caller.aborted;
       try {
-        made = await createInGuest(workload, request, init, obedience);
-        if (toldToEnd || caller.aborted) {
+        made = await createInGuest(workload, request, init, obedience, isWanted);
+        if (!isWanted()) {
           await made.remove(guestIsGone).catch((error: unknown) => log.warn("not removed", { error }));
           await init.close();
           throw givenUp(`container ${id}`);

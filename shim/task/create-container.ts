@@ -4,7 +4,7 @@ import { deadlineIn } from "../../sys/deadline.ts";
 import { guestLines } from "../guest-bounds.ts";
 import { readOciSpec } from "../sandbox/oci.ts";
 import type { ContainerStorage } from "../sandbox/workload-storage.ts";
-import { commandFailed } from "./failures.ts";
+import { commandFailed, givenUp } from "./failures.ts";
 import type { Obedience } from "./obedience.ts";
 import type { TaskProcess } from "./process.ts";
 import type { CreateRequest } from "./task.ts";
@@ -20,14 +20,15 @@ export interface GuestContainer {
 const RELEASE_MS = 10_000;
 
 /**
- * Makes a container in the guest; its init process waits. Not cut short by anybody: the guest is told to remove what it
- * has made when the answer does not come in time, or is not wanted any more. When it rejects, nothing stays.
+ * Makes a container in the guest; its init process waits. Once the guest is asked, not cut short by anybody: it is told to remove
+ * what it has made when the answer does not come in time, or is not wanted any more. When it rejects, nothing stays.
  */
 export async function createInGuest(
   workload: Workload,
   request: CreateRequest,
   init: TaskProcess,
   obedience: Obedience,
+  isWanted: () => boolean,
 ): Promise<GuestContainer> {
   const { id, bundle, guest, log } = workload;
   const deadline = deadlineIn(guest.limits.createMs, `create container ${id}`);
@@ -54,6 +55,8 @@ export async function createInGuest(
     await Promise.allSettled([preparing, growing]);
     storage = await preparing;
     await Promise.all([growing, opening]);
+    // A containerd that was restarted waits for the end of this, not long, before it takes the container for lost.
+    if (!isWanted()) throw givenUp(`container ${id}`);
     const { storages, rootfs, mountSources, deviceSources } = storage;
     asked = true;
     const { failure, ignored } = await guest.containers.createContainer(
