@@ -1,8 +1,9 @@
+import type { Step } from "./cell.ts";
 import { FAULTS, type Fault } from "./faults.ts";
 import type { Operation } from "./operations.ts";
 
 /** Which of an operation's steps a fault strikes. Rules, not lists: steps and faults that are new take part by themselves. */
-export type Choice = (operation: Operation, fault: Fault, steps: readonly string[]) => readonly string[];
+export type Choice = (operation: Operation, fault: Fault, steps: readonly Step[]) => readonly Step[];
 
 /**
  * Of `steps × faults` every `every`th diagonal: with 1 all of it. As long as there are as many faults as that, each step is
@@ -18,11 +19,14 @@ export const diagonals =
 export const theseSteps =
   (names: readonly string[]): Choice =>
   (_, __, steps) =>
-    steps.filter((step) => names.includes(step));
+    steps.filter(({ name }) => names.includes(name));
 
-/** The step in the middle: something is acquired then, and something is still to be. */
-const central = (steps: readonly string[]): string[] => steps.slice(steps.length >> 1).slice(0, 1);
-const everyNinth = (steps: readonly string[]): string[] => steps.filter((_, index) => index % 9 === 4);
+/** The step in the middle of those where it strikes: something is acquired then, and something is still to be. */
+function central(fault: Fault, steps: readonly Step[]): Step[] {
+  const struck = steps.filter(({ absent }) => !absent.includes(fault.name));
+  return struck.slice(struck.length >> 1).slice(0, 1);
+}
+const everyNinth = (steps: readonly Step[]): Step[] => steps.filter((_, index) => index % 9 === 4);
 
 /**
  * What fits into every test run: each fault that is quick in the middle of a pod's start, or of an exec when it needs a pod that
@@ -30,8 +34,10 @@ const everyNinth = (steps: readonly string[]): string[] => steps.filter((_, inde
  */
 export const shortChoice: Choice = ({ name }, fault, steps) => {
   if (fault.slow === true) return [];
-  if (name === (fault.running === true ? "exec" : "runp")) return central(steps);
+  if (name === (fault.running === true ? "exec" : "runp")) return central(fault, steps);
   if (fault.name === "shim killed")
     return ["start", "stop", "remove"].includes(name) ? everyNinth(steps) : [];
-  return fault.name === "step fails" && ["update", "plug", "unplug"].includes(name) ? central(steps) : [];
+  return fault.name === "step fails" && ["update", "plug", "unplug"].includes(name)
+    ? central(fault, steps)
+    : [];
 };

@@ -71,11 +71,10 @@ function take(cells: Cell[], quick: boolean, skip: MatrixRequest["skip"]): Cell 
 
 function cellsOf(request: MatrixRequest, operation: Operation, steps: readonly Step[]) {
   const { faults, choose } = request;
-  const names = steps.map(({ name }) => name);
-  const struck = faults.map((fault) => ({ fault, chosen: new Set(choose(operation, fault, names)) }));
+  const struck = faults.map((fault) => ({ fault, chosen: new Set(choose(operation, fault, steps)) }));
   return struck.flatMap(({ fault, chosen }) =>
     steps
-      .filter(({ name }) => chosen.has(name))
+      .filter((step) => chosen.has(step))
       .map(({ name: step, absent }) => ({
         cell: { operation, step, fault },
         absent: absent.includes(fault.name),
