@@ -1,6 +1,8 @@
 import type { Target } from "../fuzz.ts";
+import { containerTarget } from "./container.ts";
 import { fileTargets } from "./files.ts";
 import { guestTargets } from "./guest.ts";
+import { guestByteTargets } from "./guest-bytes.ts";
 import { netlinkTargets } from "./netlink.ts";
 import { networkTarget } from "./network.ts";
 import { wireTargets } from "./wire.ts";
@@ -11,5 +13,7 @@ export const targets: readonly Target[] = [
   ...netlinkTargets,
   networkTarget,
   ...fileTargets,
+  containerTarget,
+  ...guestByteTargets,
   ...guestTargets,
 ];
