@@ -1,7 +1,6 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import test from "ava";
 import { fuzz, outcomeOf } from "./fuzz.ts";
+import { fileName, keptNames, readCorpus, readFindings } from "./kept.ts";
 import { mutate } from "./mutate.ts";
 import { randomFrom } from "./random.ts";
 import { targets } from "./targets/targets.ts";
@@ -11,11 +10,13 @@ const SEEDS = [1, Date.now() % 2 ** 31];
 const LIMITS = { runs: 2000, milliseconds: 1500 };
 
 for (const target of targets) {
+  const corpus = readCorpus(target);
+
   test(`${target.name}: any bytes are taken or refused with an error of ours`, async (t) => {
     const outcomes = await Promise.all(target.seeds.map((seed) => outcomeOf(target, Buffer.from(seed))));
     t.true(outcomes.includes("taken"), JSON.stringify(outcomes));
     for (const firstSeed of SEEDS) {
-      const { runs, refused, findings } = await fuzz(target, { ...LIMITS, firstSeed });
+      const { runs, refused, findings } = await fuzz(target, { ...LIMITS, firstSeed }, corpus);
       t.log(`${runs} runs from seed ${firstSeed}, ${refused} refused`);
       t.deepEqual(
         findings.map(({ seed, problem }) => `seed ${seed}: ${problem}`),
@@ -24,16 +25,26 @@ for (const target of targets) {
     }
   });
 
-  test(`${target.name}: what was found once`, async (t) => {
-    const directory = join(import.meta.dirname, "findings", target.name.replaceAll(/\W+/g, "-"));
-    const files = existsSync(directory) ? readdirSync(directory) : [];
-    for (const file of files) {
-      const outcome = await outcomeOf(target, readFileSync(join(directory, file)));
+  test(`${target.name}: what was found once, and what the guided fuzzer kept`, async (t) => {
+    const kept = corpus.map((input, index) => ({ file: `corpus ${index}`, input }));
+    for (const { file, input } of [...readFindings(target), ...kept]) {
+      const outcome = await outcomeOf(target, input);
       t.true(outcome === "taken" || outcome === "refused", `${file}: ${JSON.stringify(outcome)}`);
     }
     t.pass();
   });
 }
+
+test("findings and corpora belong to targets that are there", (t) => {
+  const known = targets.map(fileName);
+  t.is(new Set(known).size, targets.length);
+  const kept = keptNames();
+  t.true(kept.length > 0);
+  t.deepEqual(
+    kept.filter((name) => !known.includes(name)),
+    [],
+  );
+});
 
 test("a seed repeats its input; other seeds have others", (t) => {
   const inputs = [1, 1, 2].map((seed) =>
