@@ -53,7 +53,7 @@ export const libc = {
   epoll_ctl: lib.func("int epoll_ctl(int epoll, int operation, int fd, void *event)"),
   epoll_wait: lib.func("int epoll_wait(int epoll, void *events, int count, int timeoutMs)"),
   eventfd: lib.func("int eventfd(unsigned int initial, int flags)"),
-  /** Only for the pidfd family, which takes three small integers and a null. */
+  /** Only for calls that take integers: the pidfd family, close_range(2). */
   syscall: lib.func("long syscall(long number, long a, long b, long c, long d)"),
   /** bpf(2), which the C library does not wrap: `number` is the system call's. */
   bpf: lib.func("long syscall(long number, long command, const void *attributes, unsigned long size)"),

@@ -5,6 +5,7 @@ import { joinCgroups } from "../../sys/cgroup.ts";
 import { deadlineIn } from "../../sys/deadline.ts";
 import { TapirError, wrapError } from "../../sys/error.ts";
 import { closeAll, socketOf, socketPair } from "../../sys/fdpass.ts";
+import { keepDescriptors } from "../../sys/inherited.ts";
 import { inPrivateRoot, type PrivateRoot } from "../../sys/private-root.ts";
 import { identify, PROCESS_TOKEN, type ProcessIdentity, waitForExit } from "../../sys/process.ts";
 import { Code } from "../../sys/status.ts";
@@ -67,7 +68,7 @@ const SETPRIV = "/usr/bin/setpriv";
 
 /**
  * Runs `binary` in a session of its own, in the `root`, with nothing in its environment but `token`, `inherit` as
- * descriptors 3, 4, ..., no way to gain privileges, no other than the `capabilities`, in the `cgroups`, and, unless it is to
+ * descriptors 3, 4, ... and no others, no way to gain privileges, no other than the `capabilities`, in the `cgroups`, and, unless it is to
  * outlive this process, SIGKILL when this process dies. Resolves once it was executed. Errors: FAILED_PRECONDITION without
  * util-linux; what execve(2) says.
  */
@@ -79,6 +80,7 @@ export async function launch(
   how: Surroundings = {},
 ): Promise<VmmProcess> {
   checkPrograms();
+  keepDescriptors();
   const [file, ...rest] = [...confined(how), binary, ...argv] as [string, ...string[]];
   const pipe = socketPair();
   const stderr = readStderr(pipe.ours);

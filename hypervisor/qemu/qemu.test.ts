@@ -1,11 +1,13 @@
 /** Requires qemu-system-x86_64. The guests are a few instructions long: no guest image, no root. */
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import {
   closeSync,
   existsSync,
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -16,6 +18,7 @@ import test from "ava";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { codeOf } from "../../sys/error.ts";
 import { readLedger, replayLedger } from "../../sys/ledger.ts";
+import { check, libc } from "../../sys/libc.ts";
 import { findByToken, identify, isAlive, waitForExit } from "../../sys/process.ts";
 import { Code } from "../../sys/status.ts";
 import { prepareVm as prepare } from "../../test/fakes/vm.ts";
@@ -85,6 +88,30 @@ test("runs without privileges to gain, in a session of its own, with nothing but
   t.regex(readFileSync(`/proc/${vm.pid}/environ`, "utf8"), /^TAPIR_PROCESS_TOKEN=[0-9a-f-]{36}\0$/);
   const stat = readFileSync(`/proc/${vm.pid}/stat`, "utf8").split(") ")[1]?.split(" ");
   t.is(Number(stat?.[3]), vm.pid, "leader of its session");
+});
+
+test("a descriptor that somebody left open in this process does not get into QEMU", async (t) => {
+  const { spec, ledger } = prepare(t);
+  // Without close-on-exec, as whoever starts containerd may leave one.
+  const left = check(libc.memfd_create("left-open", 0), "create", "a file");
+  t.teardown(() => closeSync(left));
+  const vm = await createQemu().start(spec, ledger, soon());
+  const targets = readdirSync(`/proc/${vm.pid}/fd`).map((fd) => readlinkSync(`/proc/${vm.pid}/fd/${fd}`));
+  t.true(targets.length > 3);
+  t.deepEqual(
+    targets.filter((target) => target.includes("left-open") || target.startsWith("pipe:")),
+    [],
+  );
+});
+
+test("a VMM that says a megabyte on stderr is not held up, and its last words are kept", async (t) => {
+  const script = 'head -c 1048576 /dev/zero | tr "\\0" x >&2; echo the end >&2; exit 7';
+  const { exited, stderr } = await launch("/bin/sh", ["-c", script], [], randomUUID());
+  t.teardown(stderr.close);
+  const { code, stderrTail } = await soon().race(exited);
+  t.is(code, 7);
+  t.regex(stderrTail, /x{100}the end\n?$/);
+  t.true(stderrTail.length < 16 << 10, `${stderrTail.length}`);
 });
 
 test("the death of QEMU is noticed, and whoever waits learns the signal", async (t) => {
