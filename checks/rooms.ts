@@ -33,7 +33,7 @@ const product: readonly Room[] = [
     path: "cli",
     imports: [
       ...["shim/config", "shim/ttrpc", "shim/state", "shim/factory"],
-      ...["hypervisor/factory", "network", "sys", "proto"],
+      ...["hypervisor/factory", "hypervisor/qemu", "network", "sys", "proto"],
     ],
     packages: ["commander", "@bufbuild/protobuf"],
   },

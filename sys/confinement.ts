@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { type Descriptor, readDescriptors } from "./descriptors.ts";
 
 /** What a process may do and see, as /proc tells (proc_pid_status(5), capabilities(7), namespaces(7)). */
 export interface Confinement {
@@ -16,8 +17,15 @@ export interface Confinement {
   readonly ownNamespaces: readonly string[];
   /** Network interfaces that it sees, besides lo. */
   readonly interfaces: readonly string[];
-  /** What it sees in its root. */
+  /** What it sees in its root, and in the folder for devices there. */
   readonly root: readonly string[];
+  readonly devices: readonly string[];
+  readonly descriptors: readonly Descriptor[];
+  /** Names and values, as they were when its program was executed. */
+  readonly environment: readonly string[];
+  /** Hard limits; Infinity where there is none. */
+  readonly openFiles: number;
+  readonly processes: number;
   /** Soft and hard limit of core dumps are 0. */
   readonly noCoreDumps: boolean;
 }
@@ -26,6 +34,7 @@ export interface Confinement {
 export function readConfinement(pid: number): Confinement {
   const proc = `/proc/${pid}`;
   const status = fieldsOf(readFileSync(`${proc}/status`, "utf8"));
+  const limits = readFileSync(`${proc}/limits`, "utf8");
   const threads = readdirSync(`${proc}/task`).map((thread) =>
     fieldsOf(readFileSync(`${proc}/task/${thread}/status`, "utf8")),
   );
@@ -49,8 +58,18 @@ export function readConfinement(pid: number): Confinement {
       .map(interfaceName)
       .filter(isOther),
     root: readdirSync(`${proc}/root`),
-    noCoreDumps: /^Max core file size +0 +0 /m.test(readFileSync(`${proc}/limits`, "utf8")),
+    devices: existsSync(`${proc}/root/dev`) ? readdirSync(`${proc}/root/dev`) : [],
+    descriptors: readDescriptors(pid),
+    environment: readFileSync(`${proc}/environ`, "utf8").split("\0").filter(Boolean),
+    openFiles: hardLimit(limits, "open files"),
+    processes: hardLimit(limits, "processes"),
+    noCoreDumps: /^Max core file size +0 +0 /m.test(limits),
   };
+}
+
+function hardLimit(limits: string, name: string): number {
+  const word = new RegExp(`^Max ${name} +\\S+ +(\\S+)`, "m").exec(limits)?.[1];
+  return word === "unlimited" ? Number.POSITIVE_INFINITY : Number(word);
 }
 
 const NAMESPACES = ["mnt", "net", "ipc", "pid", "uts", "user", "cgroup"];

@@ -1,10 +1,14 @@
-import { readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { loadConfiguration } from "../../shim/config/load.ts";
+import type { Configuration } from "../../shim/config/schema.ts";
 import { type Confinement, readConfinement } from "../../sys/confinement.ts";
 import { readLedger } from "../../sys/ledger.ts";
-import { findByToken } from "../../sys/process.ts";
+import { findByToken, PROCESS_TOKEN } from "../../sys/process.ts";
 import { findSandbox } from "../sandboxes.ts";
 import { table } from "../table.ts";
+import { counts, isMeant } from "./descriptors.ts";
+import { type Wanted, wantedOf } from "./wanted.ts";
 
 /** One thing that has to be so, and what is. */
 export interface Finding {
@@ -17,7 +21,7 @@ export interface Finding {
 /** `tapir check security`: reads what the pod's processes may do and see. Exit code 1 when something is not as promised. */
 export function checkSecurity(prefix: string, options: { readonly json?: boolean }): void {
   const { directory } = findSandbox(prefix);
-  const findings = findingsOf(directory);
+  const findings = findingsOf(directory, loadConfiguration().configuration);
   process.stdout.write(
     options.json === true
       ? `${JSON.stringify(findings, undefined, 2)}\n`
@@ -35,11 +39,12 @@ export function checkSecurity(prefix: string, options: { readonly json?: boolean
 }
 
 /** Of the sandbox whose state lies in `directory`. */
-export function findingsOf(directory: string): Finding[] {
+export function findingsOf(directory: string, configuration: Configuration): Finding[] {
   const processes = processesOf(directory);
+  const wanted = wantedOf(configuration, directory);
   return [
-    ...processes.vmm.flatMap((pid) => ofQemu(readConfinement(pid))),
-    ...processes.servers.flatMap((pid) => ofVirtiofsd(readConfinement(pid))),
+    ...processes.vmm.flatMap((pid) => ofQemu(readConfinement(pid), wanted)),
+    ...processes.servers.flatMap((pid) => ofVirtiofsd(readConfinement(pid), wanted)),
     ...ofFiles(directory),
   ];
 }
@@ -68,19 +73,19 @@ function rulesFor({ program, pid }: Confinement): Rule {
   });
 }
 
-function ofQemu(process: Confinement): Finding[] {
+function ofQemu(process: Confinement, wanted: Wanted): Finding[] {
   const rule = rulesFor(process);
   return [
     rule("user", process.user, process.user !== 0),
     rule("group", process.group, process.group === process.user),
+    rule("supplementary groups", list(process.groups), isWithin(process.groups, wanted.groups)),
     rule("capabilities", list(process.capabilities), process.capabilities.length === 0),
     rule("threads with filtered system calls", process.seccomp, process.seccomp === "all"),
-    ...ofBoth(process, rule, ["mnt", "net", "ipc"]),
-    rule(
-      "sees in /",
-      process.root.join(" "),
-      !process.root.some((name) => ["root", "home", "run"].includes(name)),
-    ),
+    rule("open files at most", process.openFiles, process.openFiles <= wanted.openFiles),
+    rule("threads at most", process.processes, process.processes <= wanted.threads),
+    ...ofBoth(process, rule, ["mnt", "net", "ipc"], wanted),
+    rule("sees in /", list(process.root), isWithin(process.root, wanted.seen)),
+    rule("sees in /dev", list(process.devices), isWithin(process.devices, wanted.devices)),
   ];
 }
 
@@ -96,8 +101,11 @@ const FILE_CAPABILITIES = [
   "setfcap",
 ];
 
+/** As the server is told (hypervisor/virtiofsd): bounds what a guest can make it hold. */
+const MOST_OPEN_FILES = 500_000;
+
 /** The C one is two processes: one that waits, without any capability, and one that serves, in a PID namespace. */
-function ofVirtiofsd(process: Confinement): Finding[] {
+function ofVirtiofsd(process: Confinement, wanted: Wanted): Finding[] {
   const rule = rulesFor(process);
   const { capabilities, seccomp } = process;
   const waits = capabilities.length === 0;
@@ -113,21 +121,42 @@ function ofVirtiofsd(process: Confinement): Finding[] {
       waits ? `${seccomp} (only waits)` : seccomp,
       waits || seccomp !== "none",
     ),
-    ...ofBoth(process, rule, waits ? ["mnt", "net"] : ["mnt", "net", "pid"]),
+    rule("supplementary groups", list(process.groups), process.groups.length === 0),
+    rule("open files at most", process.openFiles, process.openFiles <= MOST_OPEN_FILES),
+    ...ofBoth(process, rule, waits ? ["mnt", "net"] : ["mnt", "net", "pid"], wanted),
   ];
 }
 
-function ofBoth(process: Confinement, rule: Rule, namespaces: readonly string[]): Finding[] {
+function ofBoth(process: Confinement, rule: Rule, namespaces: readonly string[], wanted: Wanted): Finding[] {
+  const { environment, descriptors } = process;
+  const strange = descriptors.filter((one) => !isMeant(one, wanted.templates));
+  const joined = wanted.cgroups.filter((folder) => hasProcess(folder, process.pid));
   return [
     rule("no new privileges", process.noNewPrivileges, process.noNewPrivileges),
-    rule(
-      "own namespaces",
-      list(process.ownNamespaces),
-      namespaces.every((name) => process.ownNamespaces.includes(name)),
-    ),
+    rule("own namespaces", list(process.ownNamespaces), isWithin(namespaces, process.ownNamespaces)),
     rule("network interfaces", list(process.interfaces), process.interfaces.length === 0),
     rule("no core dumps", process.noCoreDumps, process.noCoreDumps),
+    rule(
+      "cgroups of the pod",
+      `${joined.length} of ${wanted.cgroups.length}`,
+      joined.length === wanted.cgroups.length,
+    ),
+    rule(
+      "environment",
+      list(environment.map((variable) => variable.split("=")[0] ?? "")),
+      environment.length === 1 && environment[0]?.startsWith(`${PROCESS_TOKEN}=`) === true,
+    ),
+    rule(
+      "descriptors",
+      strange.length === 0 ? counts(descriptors) : `not meant: ${list(strange.map(({ kind }) => kind))}`,
+      strange.length === 0,
+    ),
   ];
+}
+
+function hasProcess(folder: string, pid: number): boolean {
+  const file = join(folder, "cgroup.procs");
+  return existsSync(file) && readFileSync(file, "utf8").split("\n").includes(String(pid));
 }
 
 /** Folders 0700, files and sockets 0600; what lies in the share belongs to the guest. */
@@ -140,4 +169,8 @@ function ofFiles(directory: string): Finding[] {
   });
 }
 
-const list = (values: readonly string[]): string => (values.length === 0 ? "none" : values.join(" "));
+const list = (values: readonly unknown[]): string => (values.length === 0 ? "none" : values.join(" "));
+
+function isWithin<T>(some: readonly T[], all: readonly T[]): boolean {
+  return some.every((one) => all.includes(one));
+}

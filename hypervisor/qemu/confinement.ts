@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import { fchmodSync, fchownSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname } from "node:path";
+import type { PrivateRoot } from "../../sys/private-root.ts";
 import type { VmSpec } from "../hypervisor.ts";
 import type { GuestMemory } from "./arguments.ts";
 import type { Surroundings } from "./launch.ts";
@@ -32,11 +33,13 @@ export function admit(user: number, { fd, shared }: GuestMemory): void {
   else fchmodSync(fd, 0o666);
 }
 
+type Confined = Pick<VmSpec, "qemu" | "kernel" | "initramfs" | "image" | "directory" | "accelerator">;
+
 /**
  * What QEMU gets of the node: a user of its own without any capability, a root with its program, its files and its devices,
  * no network. Taps, disks, sockets, memory and saved state come as descriptors.
  */
-export function confinementOf(spec: VmSpec, user: number): Surroundings {
+export function confinementOf(spec: Confined, user: number): Surroundings & { readonly root: PrivateRoot } {
   const { qemu, kernel, initramfs, image, directory } = spec;
   const kvm = spec.accelerator === "kvm";
   return {

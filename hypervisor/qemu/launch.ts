@@ -37,7 +37,7 @@ export interface Stderr {
 export interface Surroundings {
   /** Uid and gid; not set: this process's. */
   readonly user?: number;
-  /** Supplementary ones, for a process with a `user`. */
+  /** Supplementary ones; not set: none. */
   readonly groups?: readonly number[];
   /** No other capabilities; not set: this process's. */
   readonly capabilities?: readonly string[];
@@ -146,7 +146,7 @@ function confined({
     ...(limited.length === 0 ? [] : [PRLIMIT, ...limited]),
     SETPRIV,
     ...(user === undefined ? [] : [`--reuid=${user}`, `--regid=${user}`]),
-    ...(user === undefined ? [] : [groups.length === 0 ? "--clear-groups" : `--groups=${groups.join(",")}`]),
+    groups.length === 0 ? "--clear-groups" : `--groups=${groups.join(",")}`,
     ...(kept === undefined ? [] : [`--bounding-set=-all${kept}`, "--inh-caps=-all"]),
     "--no-new-privs",
     ...(outlives ? [] : ["--pdeathsig=KILL"]),
