@@ -30,9 +30,10 @@ export async function createInGuest(
   obedience: Obedience,
   isWanted: () => boolean,
 ): Promise<GuestContainer> {
-  const { id, bundle, guest, log } = workload;
+  const { id, bundle, guest, log, pids } = workload;
   const deadline = deadlineIn(guest.limits.createMs, `create container ${id}`);
   const spec = readOciSpec(bundle);
+  const pidNamespaceOf = pids.join(id, spec.namespaces);
   let storage: ContainerStorage | undefined;
   let asked = false;
   const remove = async (guestIsGone: boolean): Promise<void> => {
@@ -68,8 +69,7 @@ export async function createInGuest(
         mountSources,
         deviceSources,
         stdio: init.setup,
-        // containerd names a namespace of the host, by the pid that all processes of the VM share: it can only be the pod's.
-        pidNamespaceOf: "",
+        pidNamespaceOf,
       },
       deadline,
     );

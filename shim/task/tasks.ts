@@ -7,6 +7,7 @@ import type { Publisher } from "./events.ts";
 import { alreadyThere, invalid } from "./failures.ts";
 import { watchOutOfMemory } from "./oom.ts";
 import { pauseTask } from "./pause-task.ts";
+import { openPodPids } from "./pod-pids.ts";
 import { openSandboxTask, type SandboxTaskOptions } from "./sandbox-task.ts";
 import { singleTask } from "./single-task.ts";
 import type { CreateRequest, Task } from "./task.ts";
@@ -35,6 +36,7 @@ export type TasksOptions = Omit<SandboxTaskOptions, "onGone"> & {
 export function openTasks(options: TasksOptions): Tasks {
   const { namespace, publisher, log } = options;
   const containers = new Map<string, ContainerTask>();
+  const pids = openPodPids((id) => containers.get(id)?.snapshot("").status);
   let watching: AbortController | undefined;
 
   const sandbox = openSandboxTask({
@@ -57,7 +59,7 @@ export function openTasks(options: TasksOptions): Tasks {
       if (sandbox.find(sandboxId).state.name !== "stopped") sandbox.kill(sandboxId, SIGKILL);
       await sandbox.wait(sandboxId);
     };
-    return { id, bundle, namespace, pid: sandbox.find(sandboxId).pid, guest, publisher, log, endPod };
+    return { id, bundle, namespace, pid: sandbox.find(sandboxId).pid, guest, pids, publisher, log, endPod };
   };
   const createContainer = async (
     request: CreateRequest,

@@ -3,6 +3,7 @@ import type { Log } from "../log.ts";
 import type { PodGuest } from "../sandbox/pod.ts";
 import type { StdioAddresses } from "../stdio/open.ts";
 import type { Publisher } from "./events.ts";
+import type { PodPids } from "./pod-pids.ts";
 import { openProcess, type TaskProcess } from "./process.ts";
 
 /** A container and where it lives: what its parts share. */
@@ -13,6 +14,7 @@ export interface Workload {
   /** QEMU's: every process of the VM is that one to the host. */
   readonly pid: number;
   readonly guest: PodGuest;
+  readonly pids: PodPids;
   readonly publisher: Publisher;
   readonly log: Log;
   /** Ends the VM, whatever the guest does; resolves once it has ended. */
