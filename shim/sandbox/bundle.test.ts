@@ -35,6 +35,7 @@ test("a CRI sandbox", (t) => {
     netns: "/run/netns/cni-1",
     hostNetwork: false,
     sysctls: {},
+    shmBytes: 0n,
     cgroupsPath: "",
     dns: { servers: [], searches: [], options: [] },
     annotations: config.annotations,

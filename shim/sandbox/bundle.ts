@@ -4,6 +4,7 @@ import { Code } from "../../sys/status.ts";
 import { type DnsSettings, readResolvConf } from "./dns.ts";
 import { type PodGroup, podGroup } from "./group.ts";
 import { type OciSpec, readOciSpec } from "./oci.ts";
+import { sharedMemoryBytes } from "./shared-memory.ts";
 
 /** Everything a bundle says about its sandbox. */
 export interface SandboxSpec {
@@ -20,6 +21,8 @@ export interface SandboxSpec {
   readonly hostNetwork: boolean;
   /** Settings of the pod's kernel. */
   readonly sysctls: Readonly<Record<string, string>>;
+  /** Of the pod's /dev/shm; 0: the usual size. */
+  readonly shmBytes: bigint;
   /** As in the OCI spec. */
   readonly cgroupsPath: string;
   readonly dns: DnsSettings;
@@ -47,6 +50,7 @@ export function readSandboxSpec(id: string, namespace: string, bundle: string): 
     netns: networkNamespace(id, oci, group.kind),
     hostNetwork: oci.namespaces.every(({ type }) => type !== "network"),
     sysctls: oci.sysctls,
+    shmBytes: sharedMemoryBytes(oci.mounts),
     cgroupsPath: oci.cgroupsPath,
     dns: readResolvConf(oci.mounts),
     annotations: oci.annotations,

@@ -18,6 +18,8 @@ import { startVm } from "./start-vm.ts";
 import { startsAreOver } from "./turn.ts";
 
 const VM_END_MS = 300;
+/** The agent's, and containerd's: a restored guest is not asked for what it has. */
+const USUAL_SHM_BYTES = 64n << 20n;
 
 /** A pod in a VM of its own. Owns the pod's ledger, and with it everything the pod has on this machine. */
 export function openSandbox(context: PodContext): Pod {
@@ -123,10 +125,12 @@ async function podCgroups({ spec, log }: PodContext, ledger: Ledger): Promise<st
   }
 }
 
-/** Settings of the guest's kernel; most pods have none. */
+/** Settings of the guest's kernel, and a /dev/shm of another size than usual; most pods have none. */
 async function configurePod({ spec }: PodContext, guest: GuestContainers, deadline: Deadline): Promise<void> {
-  if (Object.keys(spec.sysctls).length === 0) return;
-  await guest.configurePod({ sysctls: { ...spec.sysctls }, shmBytes: 0n }, deadline);
+  const { sysctls, shmBytes } = spec;
+  const isUsual = shmBytes === 0n || shmBytes === USUAL_SHM_BYTES;
+  if (Object.keys(sysctls).length === 0 && isUsual) return;
+  await guest.configurePod({ sysctls: { ...sysctls }, shmBytes }, deadline);
 }
 
 /** A guest whose files are gone waits for them for ever: its pod ends. Returns why, once it has happened. */
