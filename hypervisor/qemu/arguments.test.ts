@@ -125,6 +125,14 @@ test("a restored guest, which never boots, costs no memory for what boots it", (
   t.true(restored.includes("-no-reboot"));
 });
 
+test("translated code: a restored guest's is bounded to less than a boot's", (t) => {
+  const bound = (incoming: boolean, accelerator: VmSpec["accelerator"]): string[] =>
+    valuesOf(qemuArguments({ ...spec, accelerator }, { ...context, incoming }).argv, "-accel");
+  t.deepEqual(bound(false, "tcg"), ["tcg,thread=multi,tb-size=256"]);
+  t.deepEqual(bound(true, "tcg"), ["tcg,thread=multi,tb-size=32"]);
+  t.deepEqual(bound(true, "kvm"), ["kvm"]);
+});
+
 test("the configuration's kernel parameters come last", (t) => {
   const { argv } = qemuArguments({ ...spec, kernelParameters: ["debug", "quiet=0"] }, context);
   t.true(valuesOf(argv, "-append")[0]?.endsWith(" debug quiet=0"));
