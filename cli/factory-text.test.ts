@@ -3,7 +3,13 @@ import type { CacheStatus } from "../shim/factory/cache-status.ts";
 import { statusText } from "./factory-text.ts";
 
 const base = { directory: "/run/tapir-factory", wanted: "a".repeat(32), misfortune: undefined };
-const template = { allocatedBytes: 80 << 20, hits: 3, buildMs: 8000, qemuVersion: "7.2.22" };
+const template = {
+  damage: undefined,
+  allocatedBytes: 80 << 20,
+  hits: 3,
+  buildMs: 8000,
+  qemuVersion: "7.2.22",
+};
 const OFF: CacheStatus = { state: "off", socket: "/run/tapir/cache.sock", target: 0 };
 
 test("templates with key, state and what made it so, size, age and hits", (t) => {
@@ -12,12 +18,21 @@ test("templates with key, state and what made it so, size, age and hits", (t) =>
     templates: [
       { ...template, key: "a".repeat(32), state: "current", differs: [], ageSeconds: 90 },
       { ...template, key: "b".repeat(32), state: "stale", differs: ["kernel", "qemu"], ageSeconds: 9000 },
+      {
+        ...template,
+        key: "c".repeat(32),
+        state: "damaged",
+        differs: [],
+        damage: "its state is short",
+        ageSeconds: 0,
+      },
     ],
     cache: OFF,
   });
   t.regex(text, /^\/run\/tapir-factory\nTEMPLATE /);
   t.regex(text, /^aaaaaaaaaaaa +current +80 MiB +90 s +3 +7\.2\.22$/m);
   t.regex(text, /^bbbbbbbbbbbb +stale: kernel, qemu +80 MiB +3 h /m);
+  t.regex(text, /^cccccccccccc +damaged: its state is short +80 MiB /m);
   t.regex(text, /^VM cache: off, factory\.cache_size is 0\n$/m);
 });
 

@@ -24,7 +24,8 @@ export function statusText({ directory, misfortune, templates, cache }: NodeFact
   return `${directory}\n${list}${missing}${failed}\nVM cache: ${cacheText(cache).join("\n  ")}\n`;
 }
 
-function stateText({ state, differs }: TemplateStatus): string {
+function stateText({ state, differs, damage }: TemplateStatus): string {
+  if (damage !== undefined) return `${state}: ${damage}`;
   return differs.length === 0 ? state : `${state}: ${differs.join(", ")}`;
 }
 

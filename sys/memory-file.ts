@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, ftruncateSync, readSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, readSync, type Stats } from "node:fs";
 import koffi from "koffi";
 import { errnoNumber } from "./errno.ts";
 import { systemError, TapirError } from "./error.ts";
@@ -40,7 +40,12 @@ export function createMemoryFile(name: string, bytes: number): number {
 
 /** What a file really takes of its file system. */
 export function allocatedBytes(fd: number): number {
-  return fstatSync(fd).blocks * BLOCK_BYTES;
+  return allocatedIn(fstatSync(fd));
+}
+
+/** The same of a file that was looked at. */
+export function allocatedIn({ blocks }: Pick<Stats, "blocks">): number {
+  return blocks * BLOCK_BYTES;
 }
 
 /** The parts of a file that are not holes (lseek(2)). */

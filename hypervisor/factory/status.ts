@@ -1,10 +1,10 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { errnoOf } from "../../sys/error.ts";
+import { allocatedIn } from "../../sys/memory-file.ts";
 import { changedFiles } from "./evict.ts";
 import { differentParts, type KeyParts, templateKey } from "./key.ts";
 import { type Misfortune, recallMisfortune } from "./misfortune.ts";
-import { listTemplates, MEMORY_FILE, type StoredTemplate } from "./store.ts";
+import { damageOf, listTemplates, MEMORY_FILE, type StoredTemplate } from "./store.ts";
 
 /** What an operator wants to know of the factory. */
 export interface FactoryStatus {
@@ -18,10 +18,15 @@ export interface FactoryStatus {
 
 export interface TemplateStatus {
   readonly key: string;
-  /** Whether it is the wanted one, can be used by pods of another configuration, or by none any more. */
-  readonly state: "current" | "other" | "stale";
+  /**
+   * Whether it is the wanted one, can be used by pods of another configuration, or by none any more: what it was made from has
+   * changed, or its own files are broken.
+   */
+  readonly state: "current" | "other" | "stale" | "damaged";
   /** What is different from the wanted one, or has changed since: names of parts of the key. */
   readonly differs: readonly string[];
+  /** What is wrong with the files of one that is damaged. */
+  readonly damage: string | undefined;
   /** Bytes of tmpfs that it takes now. */
   readonly allocatedBytes: number;
   readonly ageSeconds: number;
@@ -47,13 +52,16 @@ function templateStatus(
   wanted: string,
   { key, hits, manifest }: StoredTemplate,
 ): TemplateStatus {
-  const changed = manifest === undefined ? ["manifest"] : changedFiles(manifest);
-  const state = key === wanted ? "current" : changed.length > 0 ? "stale" : "other";
+  const damage = damageOf(directory, key);
+  const changed = manifest === undefined ? [] : changedFiles(manifest);
+  const sound = key === wanted ? "current" : changed.length > 0 ? "stale" : "other";
+  const state = damage === undefined ? sound : "damaged";
   return {
     key,
-    state: manifest === undefined ? "stale" : state,
+    state,
+    damage,
     differs: state === "other" ? differentParts(parts, manifest?.parts ?? {}) : changed,
-    allocatedBytes: allocatedIn(join(directory, key, MEMORY_FILE)),
+    allocatedBytes: takenBy(join(directory, key, MEMORY_FILE)),
     ageSeconds: manifest === undefined ? 0 : (Date.now() - manifest.createdAt) / 1000,
     hits,
     buildMs: manifest?.buildMs,
@@ -61,11 +69,7 @@ function templateStatus(
   };
 }
 
-function allocatedIn(path: string): number {
-  try {
-    return statSync(path).blocks * 512;
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return 0;
-    throw error;
-  }
+function takenBy(path: string): number {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found === undefined ? 0 : allocatedIn(found);
 }

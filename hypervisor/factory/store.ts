@@ -13,8 +13,8 @@ import {
   statSync,
 } from "node:fs";
 import { join } from "node:path";
-import { errnoOf, TapirError, wrapError } from "../../sys/error.ts";
-import { allocatedBytes } from "../../sys/memory-file.ts";
+import { errnoOf, reasonOf, TapirError, wrapError } from "../../sys/error.ts";
+import { allocatedIn } from "../../sys/memory-file.ts";
 import { Code } from "../../sys/status.ts";
 import { type Manifest, readManifest, writeManifest } from "./manifest.ts";
 
@@ -48,7 +48,7 @@ export function openTemplate(store: string, key: string): OpenTemplate {
     // QEMU opens it for writing by this descriptor, also when it maps it privately.
     const memoryFd = open(MEMORY_FILE, "r+");
     const stateFd = open(STATE_FILE, "r");
-    const fault = faultOf(manifest, memoryFd, join(directory, STATE_FILE));
+    const fault = faultOf(manifest, fstatSync(memoryFd), join(directory, STATE_FILE));
     if (fault !== undefined) throw damaged(directory, fault);
     const hits = hitsIn(directory)?.size ?? 0;
     return { manifest, memoryFd, stateFd, hits, [Symbol.dispose]: () => fds.forEach(closeFd) };
@@ -59,11 +59,10 @@ export function openTemplate(store: string, key: string): OpenTemplate {
 }
 
 /** The state is small enough to be read whole; of the memory, size and holes have to do. */
-function faultOf(manifest: Manifest, memoryFd: number, statePath: string): string | undefined {
-  const { memory, state } = manifest;
-  if (fstatSync(memoryFd).size !== memory.bytes) return "its memory file has another size";
+function faultOf({ memory, state }: Manifest, found: Stats, statePath: string): string | undefined {
+  if (found.size !== memory.bytes) return "its memory file has another size";
   // More of it than was saved is no fault: a guest that maps the file fills the holes that it reads, with zeros.
-  if (allocatedBytes(memoryFd) < memory.allocatedBytes) return "its memory file has more holes";
+  if (allocatedIn(found) < memory.allocatedBytes) return "its memory file has more holes";
   const content = readFileSync(statePath);
   if (content.length !== state.bytes) return "its state file has another size";
   return sha256(content) === state.sha256 ? undefined : "its state file has another content";
@@ -103,6 +102,21 @@ export interface StoredTemplate {
   /** Milliseconds since the epoch: its last restore, else when it was made. */
   readonly usedAt: number;
   readonly manifest: Manifest | undefined;
+}
+
+/** What is wrong with the files of a template, in a few words; undefined when it can be restored. */
+export function damageOf(store: string, key: string): string | undefined {
+  try {
+    openTemplate(store, key)[Symbol.dispose]();
+    return undefined;
+  } catch (error) {
+    return errnoOf(error) === "ENOENT" ? "a file of it is not there" : reasonOf(rootOf(error));
+  }
+}
+
+/** The innermost cause. */
+function rootOf(thrown: unknown): unknown {
+  return thrown instanceof Error && thrown.cause !== undefined ? rootOf(thrown.cause) : thrown;
 }
 
 export function listTemplates(store: string): StoredTemplate[] {
