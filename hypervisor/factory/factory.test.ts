@@ -1,7 +1,8 @@
 /** Requires qemu-system-x86_64 and root (network namespaces). The guests are a few instructions long. */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import test from "ava";
-import { bench, nic, soon, start } from "../../test/fakes/factory-start.ts";
+import { bench, nic, onlyTemplate, soon, start } from "../../test/fakes/factory-start.ts";
 import { createFactory } from "./factory.ts";
 import { listTemplates } from "./store.ts";
 
@@ -30,6 +31,22 @@ test("ten that start at once build one template", async (t) => {
   t.deepEqual(here.warnings, []);
   t.is(here.builds(), 1);
   t.true(vms.every(({ restored }) => restored !== undefined));
+});
+
+test("memory = cow: the template's memory is open to others only while a QEMU opens it", async (t) => {
+  const here = bench(t);
+  await start(t, here, { memory: "cow" });
+  const memory = join(onlyTemplate(here), "memory");
+  const modes = new Set<string>();
+  const mode = (): string => (statSync(memory).mode & 0o777).toString(8);
+  t.is(mode(), "600");
+  const watching = setInterval(() => modes.add(mode()), 1);
+  const vms = await Promise.all(Array.from({ length: 4 }, () => start(t, here, { memory: "cow" })));
+  clearInterval(watching);
+  t.true(vms.every(({ restored }) => restored !== undefined));
+  t.true(modes.has("666"), [...modes].join());
+  t.is(mode(), "600");
+  t.deepEqual(here.warnings, []);
 });
 
 test("several NICs: the first is warm, or all are hot", async (t) => {

@@ -1,9 +1,8 @@
 import { randomInt } from "node:crypto";
-import { fchmodSync, fchownSync, realpathSync, statSync } from "node:fs";
+import { realpathSync, statSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import type { PrivateRoot } from "../../sys/private-root.ts";
 import type { VmSpec } from "../hypervisor.ts";
-import type { GuestMemory } from "./arguments.ts";
 import type { Surroundings } from "./launch.ts";
 
 /** Uids that nobody else hands out: above containers and dynamic users (systemd, docs/UIDS-GIDS.md), below 2^31. */
@@ -21,16 +20,6 @@ const LIMITS = { core: 0, nproc: 512, nofile: 4096 } as const;
 /** A user for one VM: who breaks out of one guest can neither signal, trace nor read the QEMU of another. */
 export function pickUser(): number {
   return randomInt(FIRST_USER, LAST_USER + 1);
-}
-
-/**
- * Lets the user of a VM open its memory by the descriptor. Memory of its own becomes the user's. What it maps privately is the
- * template's: QEMU opens that for writing, too (8.2 would not need to), so anybody may who has the descriptor; nobody gets
- * to it by its path.
- */
-export function admit(user: number, { fd, shared }: GuestMemory): void {
-  if (shared) fchownSync(fd, user, user);
-  else fchmodSync(fd, 0o666);
 }
 
 type Confined = Pick<VmSpec, "qemu" | "kernel" | "initramfs" | "image" | "directory" | "accelerator">;

@@ -6,8 +6,9 @@ import { socketOf } from "../../sys/fdpass.ts";
 import type { ActContext, Ledger } from "../../sys/ledger.ts";
 import { Code } from "../../sys/status.ts";
 import type { VmSpec } from "../hypervisor.ts";
+import { admit } from "./admit.ts";
 import { type ArgumentContext, type QemuArguments, qemuArguments } from "./arguments.ts";
-import { admit, confinementOf, pickUser } from "./confinement.ts";
+import { confinementOf, pickUser } from "./confinement.ts";
 import { recordConsole } from "./console.ts";
 import { checkFiles } from "./files.ts";
 import { launch } from "./launch.ts";
@@ -79,7 +80,8 @@ async function spawnQemu(spawning: Spawning): Promise<WatchedVm> {
       consoleFd: console.theirs,
     });
     const user = pickUser();
-    if (options.memory !== undefined) admit(user, options.memory);
+    // Until it answers, or has ended.
+    using _admitted = options.memory === undefined ? undefined : await admit(user, options.memory);
     const process = await launch(spec.qemu, argv, inherit, token, {
       ...confinementOf(spec, user),
       outlives: options.outlives,
