@@ -23,6 +23,7 @@ async function beginPod(t: ExecutionContext, runtime: string): Promise<{ asked: 
     spec: {
       ...{ id: "pod", namespace: "k8s.io", bundle: directory, kind: "sandbox", hostname: "" },
       ...{ netns: undefined, hostNetwork: true, sysctls: {}, cgroupsPath: "", annotations: {} },
+      shmBytes: 0n,
       dns: { servers: [], searches: [], options: [] },
     },
     ...{ configPath, calledAtMs: 0, log, onHelpless: quiet },

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type OciMount, readOciSpec } from "../../../shim/sandbox/oci.ts";
 import { wantedSize } from "../../../shim/sandbox/wanted-size.ts";
-import { planDevices } from "../../../shim/storage/device-plan.ts";
+import { type HostDevices, planDevices } from "../../../shim/storage/device-plan.ts";
 import { isBind, type MountPlan, planMount } from "../../../shim/storage/mount-plan.ts";
 import { planRootfs } from "../../../shim/storage/rootfs-plan.ts";
 import type { SourceFacts, SourceKind } from "../../../shim/storage/sources.ts";
@@ -19,6 +19,10 @@ const KINDS: readonly SourceKind[] = [
 const FILE_SYSTEMS = ["ext4", "proc", "sysfs", "tmpfs", "hugetlbfs", "nsfs"];
 const MOST = 1 << 20;
 const START = { vcpus: 1, memoryMiB: 256 };
+const NODE: HostDevices = {
+  pathOf: (major, minor) => (major < 0 ? undefined : `/dev/${major}-${minor}`),
+  isSame: ({ major }) => major === 1,
+};
 
 const spec = {
   ociVersion: "1.1.0",
@@ -91,9 +95,7 @@ export const containerTarget: Target = {
       unlessRefused(() =>
         planRootfs({ containerId: "c", bundle: "/bundle", rootfs: parts, rootPath: oci.rootPath }),
       );
-    for (const disk of planDevices(oci, (major, minor) =>
-      major < 0 ? undefined : `/dev/${major}-${minor}`,
-    )) {
+    for (const disk of planDevices(oci, NODE)) {
       const named = oci.devices.some(
         ({ type, path, major, minor }) =>
           type === "b" && path === disk.path && major === disk.major && minor === disk.minor,
