@@ -4,6 +4,7 @@ import { join } from "node:path";
 import test from "ava";
 import { yesGuest } from "../../test/fakes/guest.ts";
 import { createInGuest } from "./create-container.ts";
+import { openPodPids } from "./pod-pids.ts";
 import type { TaskProcess } from "./process.ts";
 import type { CreateRequest } from "./task.ts";
 import type { Workload } from "./workload.ts";
@@ -32,7 +33,7 @@ test("a container that nobody wants any more when its storage is there is not as
   const init = { object: "web", open: async () => undefined, close: async () => void calls.push("close") };
   const obedience = { kill: async () => undefined, remove: async () => void calls.push("remove") };
   const making = createInGuest(
-    { id: "web", bundle, guest: { ...guest, storage } } as Workload,
+    { id: "web", bundle, guest: { ...guest, storage }, pids: openPodPids(() => undefined) } as Workload,
     { rootfs: [] } as Partial<CreateRequest> as CreateRequest,
     init as Partial<TaskProcess> as TaskProcess,
     obedience,
