@@ -14,8 +14,9 @@ import { orRestore } from "./or-restore.ts";
 import { putBackRoutes } from "./put-back.ts";
 
 /**
- * Brings the main table of a namespace, and each other that `wanted` names, to `wanted`, with as few steps as that takes; what the kernel made with an address
- * stays, and so does a route with encapsulation, of which `wanted` cannot speak. What fails is taken back.
+ * Brings the main table of a namespace, and each other that `wanted` names, to `wanted`, with as few steps as that takes. What
+ * the kernel made with an address stays, and so does a route with encapsulation, of which `wanted` cannot speak. What fails is
+ * taken back.
  */
 export async function changeRoutes(
   netns: string,
