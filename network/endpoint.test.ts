@@ -7,8 +7,8 @@ import test from "ava";
 import { deadlineIn } from "../sys/deadline.ts";
 import { reasonOf } from "../sys/error.ts";
 import { openLedger } from "../sys/ledger.ts";
-import { decodeLink } from "../sys/netlink/link.ts";
 import type { Address, Link } from "../sys/netlink/records.ts";
+import { capturedLinks } from "../test/fakes/captured-links.ts";
 import { connect } from "./connect.ts";
 import { type DiscoveredNetwork, discover, type HostDevice } from "./discover.ts";
 import { endpointsOf } from "./endpoint.ts";
@@ -82,34 +82,18 @@ test("an ipvlan in mode l3s is refused: its packets pass the link by", (t) => {
   );
 });
 
-/** RTM_NEWLINK's payload as the kernel writes it: ifinfomsg, IFLA_IFNAME, IFLA_ADDRESS, IFLA_LINK, IFLA_LINKINFO { KIND }. */
-function newLink(name: string, kind: string, lower: number): Buffer {
-  const attribute = (type: number, value: Buffer): Buffer => {
-    const bytes = Buffer.alloc((4 + value.length + 3) & ~3);
-    bytes.writeUInt16LE(4 + value.length, 0);
-    bytes.writeUInt16LE(type, 2);
-    value.copy(bytes, 4);
-    return bytes;
-  };
-  const number = Buffer.alloc(4);
-  number.writeUInt32LE(lower);
-  const header = Buffer.from("0000 0100 07000000 43100100 00000000".replaceAll(" ", ""), "hex");
-  return Buffer.concat([
-    header,
-    attribute(3, Buffer.from(`${name}\0`)),
-    attribute(1, Buffer.from("020000000007", "hex")),
-    attribute(5, number),
-    attribute(37, Buffer.alloc(4)),
-    attribute(18, attribute(1, Buffer.from(`${kind}\0`))),
-  ]);
-}
-
-test("kinds that this machine's kernel may not make, from the kernel's own form", (t) => {
-  for (const kind of ["dummy", "ipvlan", "vlan"]) {
-    const found = decodeLink(newLink("eth0", kind, 2));
-    t.is(found?.kind, kind);
-    t.is(found?.peerElsewhere, true);
-    t.deepEqual(found && kinds([link(2, "lower"), found]), ["lower veth", `eth0 ${kind}`]);
+test("kinds that this machine's kernel may not make, as another kernel said them", (t) => {
+  const captured = capturedLinks();
+  t.deepEqual([...captured.keys()], ["dummy", "ipvlan l2", "ipvlan l3", "ipvlan l3s", "vlan"]);
+  for (const [name, found] of captured) {
+    const [kind = "", mode] = name.split(" ");
+    t.like(found, { name: "eth0", kind, type: 1, mtu: 1500, ipvlanMode: mode });
+    t.regex(found.mac, /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/);
+    // All but dummies lie on a link of the node.
+    t.is(found.peerElsewhere, kind === "dummy" ? undefined : true);
+    if (mode === "l3s") t.throws(() => kinds([found]), { message: /in mode l3s/ });
+    // A link that happens to have the index of what it lies on is none of it.
+    else t.deepEqual(kinds([link(found.peerIndex || 2, "net1"), found]), ["net1 veth", `eth0 ${kind}`]);
   }
 });
 

@@ -9,14 +9,24 @@ import { chooseAccelerator } from "../../hypervisor/accelerator.ts";
 import { createQemu } from "../../hypervisor/qemu/qemu.ts";
 import { deadlineIn } from "../../sys/deadline.ts";
 import { openLedger } from "../../sys/ledger.ts";
+import type { Link } from "../../sys/netlink/records.ts";
+import { capturedLinks, linkOf } from "../fakes/captured-links.ts";
 import { useInventory } from "../harness/fixture.ts";
 import { PROJECT } from "../harness/project.ts";
 import { makeNodeQemu } from "./node-disk.ts";
-import { type KindResult, PHYSICAL_REPORT, type PhysicalResult, REPORT } from "./report.ts";
+import {
+  type KindResult,
+  MISSING_REPORT,
+  type MissingResult,
+  PHYSICAL_REPORT,
+  type PhysicalResult,
+  REPORT,
+} from "./report.ts";
 
 const MARK = "tapir-kinds-";
 const directory = mkdtempSync(join(tmpdir(), MARK));
 let physical: PhysicalResult;
+let missing: MissingResult;
 let results: ReadonlyMap<string, KindResult> = new Map();
 
 useInventory(test, MARK, async () => rmSync(directory, { recursive: true }));
@@ -62,9 +72,13 @@ test.serial("a guest tries them all and turns itself off", async (t) => {
   const device = lines.find((line) => line.startsWith(PHYSICAL_REPORT))?.slice(PHYSICAL_REPORT.length);
   physical = JSON.parse(device ?? "{}");
   t.log(device);
+  const without = lines.find((line) => line.startsWith(MISSING_REPORT))?.slice(MISSING_REPORT.length);
+  missing = JSON.parse(without ?? "{}");
+  t.log(without);
 });
 
-const both = { in: ["eth0"], out: ["eth0"], undone: true };
+const families = (name: string): string[] => [`${name} IPv4`, `${name} IPv6`];
+const both = { in: families("eth0"), out: families("eth0"), undone: true };
 const connected: Readonly<Record<string, KindResult>> = {
   "ipvlan l2": { name: "ipvlan l2", nics: ["eth0 ipvlan"], ...both },
   "ipvlan l3": { name: "ipvlan l3", nics: ["eth0 ipvlan"], ...both },
@@ -77,15 +91,30 @@ const connected: Readonly<Record<string, KindResult>> = {
 };
 for (const [name, wanted] of Object.entries(connected)) {
   test.serial(`${name}: connected, frames pass, undone`, (t) => {
-    t.deepEqual(results.get(name), wanted);
+    const { raw, ...result } = results.get(name) ?? { name: "not tried" };
+    t.deepEqual(result, wanted);
+    t.is(raw?.length, 1);
   });
 }
+
+test.serial("the kernel says these kinds as it did when its words were captured", (t) => {
+  const said = ({ kind, ipvlanMode, type, peerElsewhere }: Link) => ({
+    kind,
+    ipvlanMode,
+    type,
+    peerElsewhere,
+  });
+  for (const [name, link] of capturedLinks()) {
+    t.deepEqual(said(linkOf(results.get(name)?.raw?.[0] ?? "")), said(link), name);
+  }
+});
 
 test.serial("several kinds in one pod, names kept, one without address", (t) => {
   const result = results.get("mixed");
   t.deepEqual(result?.nics, ["eth1 macvlan", "eth0 dummy", "abcdefghijklmno vlan"]);
-  t.deepEqual(result?.out, ["eth1", "abcdefghijklmno"]);
-  t.deepEqual(result?.in, ["eth1", "abcdefghijklmno"]);
+  const leading = [...families("eth1"), ...families("abcdefghijklmno")];
+  t.deepEqual(result?.out, leading);
+  t.deepEqual(result?.in, leading);
   t.true(result?.undone);
 });
 
@@ -102,6 +131,23 @@ for (const [name, text] of Object.entries(refused)) {
     t.true(results.get(name)?.undone);
   });
 }
+
+test.serial("a kernel that may load no modules: what a model misses is named with the way out", (t) => {
+  const names = (lines: readonly string[] = []): string[] => lines.map((line) => line.split(":")[0] ?? "");
+  t.deepEqual(names(missing.tcfilter), ["ingress qdisc", "u32 filter with mirred", "token bucket"]);
+  t.deepEqual(names(missing.macvtap), [
+    "macvtap",
+    "token bucket",
+    "ifb",
+    "ingress qdisc",
+    "u32 filter with mirred",
+  ]);
+  for (const line of [...missing.tcfilter, ...missing.macvtap]) {
+    t.regex(line, /neither built in nor as a module that it may load; load the kernel module: modprobe \w+/);
+  }
+  t.regex(missing.refused, /cannot add ingress qdisc dev (eth0|tap0_tapir)/);
+  t.true(missing.undone, "nothing of the pod is left");
+});
 
 test.serial("a device of the node is QEMU's, and comes back as it was, at the end and after a crash", (t) => {
   const back = { handedOver: true, unwound: true, replayed: true, driver: "virtio-pci virtio-pci" };

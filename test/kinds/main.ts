@@ -5,41 +5,34 @@ import { appendFileSync, mkdtempSync, writeSync } from "node:fs";
 import { init, surviveErrors } from "../../agent/init.ts";
 import { powerOff } from "../../agent/power.ts";
 import type { AttachedNic } from "../../network/attached-nic.ts";
-import { connect } from "../../network/connect.ts";
 import { discover } from "../../network/discover.ts";
 import { endpointsOf } from "../../network/endpoint.ts";
 import { modelNamed } from "../../network/models.ts";
-import { planNics } from "../../network/nic-plan.ts";
-import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
+import { deadlineIn } from "../../sys/deadline.ts";
 import { reasonOf } from "../../sys/error.ts";
-import { type Ledger, openLedger } from "../../sys/ledger.ts";
+import { openLedger } from "../../sys/ledger.ts";
 import { frameFrom } from "../fakes/pod-pair.ts";
+import { attach, soon } from "./attach.ts";
 import { type Case, cases } from "./cases.ts";
 import { udpFrame } from "./frames.ts";
+import { tryWithoutModules } from "./missing.ts";
 import { tryPhysical } from "./physical.ts";
-import { FAR, makePlace, type Place, snapshot } from "./pod.ts";
-import { type KindResult, PHYSICAL_REPORT, REPORT } from "./report.ts";
+import { FAR, makePlace, type Place, rawLinks, sixOf, snapshot } from "./pod.ts";
+import { type KindResult, MISSING_REPORT, PHYSICAL_REPORT, REPORT } from "./report.ts";
 
-const CONNECT_MS = 60_000;
 /** Long enough for a frame, also under emulation. */
 const FRAME_MS = 2000;
+const FAMILIES = ["IPv4", "IPv6"] as const;
 
-const soon = (): Deadline => deadlineIn(CONNECT_MS, "connect");
-
-async function attach(netns: string, name: string, ledger: Ledger): Promise<AttachedNic[]> {
-  const model = modelNamed(name);
-  const network = await discover(netns, soon());
-  const plans = planNics(network, { model, vcpus: 1 });
-  return connect(network, plans, { model, ledger, vhostNet: false }, soon());
-}
-
-/** Whether a frame with `text` comes out of a tap. */
-async function arrives(nic: AttachedNic | undefined, text: string): Promise<boolean> {
-  const waiting = frameFrom(nic?.tapFds ?? [], (frame) => frame.includes(text), deadlineIn(FRAME_MS, text));
-  return waiting.then(
-    () => true,
-    () => false,
-  );
+/** Which of `texts` come out of a tap, each in a frame. */
+async function arriving(nic: AttachedNic | undefined, texts: readonly string[]): Promise<string[]> {
+  const missing = new Set(texts);
+  const last = (frame: Buffer): boolean => {
+    for (const text of missing) if (frame.includes(text)) missing.delete(text);
+    return missing.size === 0;
+  };
+  await frameFrom(nic?.tapFds ?? [], last, deadlineIn(FRAME_MS, "frames")).catch(() => undefined);
+  return texts.filter((text) => !missing.has(text));
 }
 
 async function exchange(
@@ -49,30 +42,30 @@ async function exchange(
   wire: AttachedNic | undefined,
 ) {
   const [out, into]: [string[], string[]] = [[], []];
-  for (const [at, nic] of nics.entries()) {
-    const {
-      name,
-      what,
-      address = "10.8.0.2",
-    } = tried.links.find((link) => link.name === nic.plan.name) ?? {};
+  for (const nic of nics) {
+    const { name, what, address = "10.8.0.2" } = tried.links.find((one) => one.name === nic.plan.name) ?? {};
     if (name === undefined || what === undefined) continue;
-    const text = `frame of ${name} ${at}`;
     const { mac } = nic.plan;
-    const leaving = {
-      from: mac,
-      to: FAR.mac,
-      sourceAddress: address,
-      address: FAR.address,
-      text: `${text} out`,
+    const ends = {
+      IPv4: { own: address, far: FAR.address },
+      IPv6: { own: sixOf(address), far: sixOf(FAR.address) },
     };
-    writeSync(nic.tapFds[0] ?? -1, udpFrame(leaving));
-    if (await arrives(wire, leaving.text)) out.push(name);
+    const texts = FAMILIES.map((family) => `${name} ${family}`);
+    for (const family of FAMILIES) {
+      const { own, far } = ends[family];
+      const leaving = { from: mac, to: FAR.mac, sourceAddress: own, address: far };
+      writeSync(nic.tapFds[0] ?? -1, udpFrame({ ...leaving, text: `${name} ${family}` }));
+    }
+    out.push(...(await arriving(wire, texts)));
     const vlan = what.kind === "vlan" ? what.id : undefined;
     // What shares its device's MAC is told apart by its address.
     const to = what.kind === "ipvlan" ? place.lower.mac : mac;
-    const coming = { from: FAR.mac, to, sourceAddress: FAR.address, address, text: `${text} in`, vlan };
-    writeSync(wire?.tapFds[0] ?? -1, udpFrame(coming));
-    if (await arrives(nic, coming.text)) into.push(name);
+    for (const family of FAMILIES) {
+      const { own, far } = ends[family];
+      const coming = { from: FAR.mac, to, sourceAddress: far, address: own, vlan };
+      writeSync(wire?.tapFds[0] ?? -1, udpFrame({ ...coming, text: `${name} ${family}` }));
+    }
+    into.push(...(await arriving(nic, texts)));
   }
   return { out, in: into };
 }
@@ -81,6 +74,7 @@ async function attempt(tried: Case): Promise<KindResult> {
   const { name, model } = tried;
   const place = await makePlace(tried);
   const before = await snapshot(place.pod);
+  const raw = await rawLinks(place.pod);
   const ledger = openLedger(mkdtempSync("/run/kinds-"));
   const farLedger = openLedger(mkdtempSync("/run/kinds-"));
   try {
@@ -91,10 +85,10 @@ async function attempt(tried: Case): Promise<KindResult> {
     const attached = await attach(place.pod, model, ledger);
     const passed = await exchange(tried, place, attached, wire);
     await ledger.unwind();
-    return { name, nics, ...passed, undone: (await snapshot(place.pod)) === before };
+    return { name, nics, raw, ...passed, undone: (await snapshot(place.pod)) === before };
   } catch (error) {
     await ledger.unwind();
-    return { name, refused: reasonOf(error), undone: (await snapshot(place.pod)) === before };
+    return { name, raw, refused: reasonOf(error), undone: (await snapshot(place.pod)) === before };
   } finally {
     await farLedger.unwind();
   }
@@ -106,6 +100,7 @@ function say(report: string, result: unknown): void {
 
 surviveErrors();
 init();
+say(MISSING_REPORT, await tryWithoutModules().catch((error: unknown) => ({ failed: reasonOf(error) })));
 // The device that makes the kernel ask for its driver is made by the driver.
 execFileSync("/usr/sbin/modprobe", ["tun"]);
 for (const tried of cases) {

@@ -1,19 +1,25 @@
 import { openSync, writeFileSync } from "node:fs";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { listAddresses, replaceAddress } from "../../sys/netlink/address.ts";
+import { attributeU32 } from "../../sys/netlink/attribute.ts";
 import { createLink } from "../../sys/netlink/create-link.ts";
-import { findLink, listLinks, setLink } from "../../sys/netlink/link.ts";
+import { decodeLink, findLink, listLinks, setLink } from "../../sys/netlink/link.ts";
+import { RTM } from "../../sys/netlink/message.ts";
 import { replaceNeighbor } from "../../sys/netlink/neighbor.ts";
-import { type Link, NUD } from "../../sys/netlink/records.ts";
+import { IFA_F, IFF, type Link, NUD } from "../../sys/netlink/records.ts";
 import { openRoute, type RouteSocket } from "../../sys/netlink/socket.ts";
 import { listQdiscs } from "../../sys/netlink/traffic.ts";
 import { inFreshNetns } from "../../sys/netns.ts";
 import type { Case, CaseLink } from "./cases.ts";
 
 const soon = (): Deadline => deadlineIn(60_000, "make a pod's links");
-const PREFIX = 8;
+/** All addresses of a family are in one subnet. */
+const PREFIX = { 4: 8, 6: 64 } as const;
 /** Somebody at the far end of the cable. */
 export const FAR = { address: "10.99.0.1", mac: "02:00:00:00:00:99" } as const;
+
+/** The IPv6 address of who has an IPv4 address. */
+export const sixOf = (four: string): string => `fd00::${four.split(".").slice(1).join(":")}`;
 
 /** Three namespaces: the node's, a pod's, and what is at the far end of the node's cable. */
 export interface Place {
@@ -34,7 +40,10 @@ export async function makePlace({ links }: Case): Promise<Place> {
   await take(there, "wire", "10.99.0.1");
   const lower = await take(onNode, "lower", "10.0.0.1");
   const state = NUD.PERMANENT;
-  await replaceNeighbor(onNode, { ...FAR, index: lower.index, family: 4, state, flags: 0 }, soon());
+  for (const [family, address] of bothOf(FAR.address)) {
+    const entry = { index: lower.index, family, address, mac: FAR.mac, state, flags: 0 };
+    await replaceNeighbor(onNode, entry, soon());
+  }
   for (const { name, what, address } of links) {
     const on = what.kind === "dummy" ? {} : { on: lower.index };
     await createLink(onNode, { name, what, ...on }, soon());
@@ -44,11 +53,11 @@ export async function makePlace({ links }: Case): Promise<Place> {
   return { node, pod, far, lower };
 }
 
-/** A new namespace without IPv6, which would talk by itself. It lives as long as this process. */
+/** A new namespace whose links have no IPv6 address by themselves. It lives as long as this process. */
 export function newNetns(): string {
   const fd = inFreshNetns(() => {
-    for (const scope of ["all", "default"])
-      writeFileSync(`/proc/sys/net/ipv6/conf/${scope}/disable_ipv6`, "1");
+    for (const [name, value] of Object.entries({ addr_gen_mode: "1", accept_ra: "0" }))
+      writeFileSync(`/proc/sys/net/ipv6/conf/default/${name}`, value);
     return openSync("/proc/thread-self/ns/net", "r");
   });
   return `/proc/self/fd/${fd}`;
@@ -58,21 +67,21 @@ async function move(socket: RouteSocket, name: string, netns: string): Promise<v
   await setLink(socket, await named(socket, name), { netnsFd: Number(netns.split("/").at(-1)) }, soon());
 }
 
-/** Up, with an address if it has one. */
-async function take(socket: RouteSocket, name: string, address: CaseLink["address"]): Promise<Link> {
+const bothOf = (four: string): [4 | 6, string][] => [
+  [4, four],
+  [6, sixOf(four)],
+];
+
+/** Up, with an address of each family if it has one. */
+export async function take(socket: RouteSocket, name: string, address: CaseLink["address"]): Promise<Link> {
   const link = await named(socket, name);
   await setLink(socket, link, { up: true }, soon());
   if (address === undefined) return link;
-  const plain = { peer: undefined, broadcast: undefined, scope: 0, flags: 0, label: undefined };
-  const wanted = {
-    index: link.index,
-    family: 4,
-    address,
-    prefixLength: PREFIX,
-    ...plain,
-    routeMetric: 0,
-  } as const;
-  await replaceAddress(socket, wanted, soon());
+  const plain = { peer: undefined, broadcast: undefined, scope: 0, label: undefined, routeMetric: 0 };
+  for (const [family, one] of bothOf(address)) {
+    const place = { index: link.index, family, address: one, prefixLength: PREFIX[family] };
+    await replaceAddress(socket, { ...plain, ...place, flags: family === 6 ? IFA_F.NODAD : 0 }, soon());
+  }
   return link;
 }
 
@@ -80,6 +89,21 @@ async function named(socket: RouteSocket, name: string): Promise<Link> {
   const link = await findLink(socket, { name }, soon());
   if (link === undefined) throw new Error(`there is no link ${name}`);
   return link;
+}
+
+const IFINFOMSG = 16;
+const IFLA_EXT_MASK = 29;
+const SKIP_STATS = 8;
+
+/** RTM_NEWLINK of every link but loopback as the kernel writes it, in hexadecimal. */
+export async function rawLinks(netns: string): Promise<string[]> {
+  using socket = openRoute({ netns });
+  const payload = Buffer.concat([Buffer.alloc(IFINFOMSG), attributeU32(IFLA_EXT_MASK, SKIP_STATS)]);
+  const request = { type: RTM.GETLINK, payload, operation: "list", object: "links" };
+  const replies = await socket.dump(request, soon());
+  return replies
+    .filter(({ payload }) => ((decodeLink(payload)?.flags ?? 0) & IFF.LOOPBACK) === 0)
+    .map(({ payload }) => payload.toString("hex"));
 }
 
 /** IFF_RUNNING and IFF_LOWER_UP: come a moment after a link went up. */

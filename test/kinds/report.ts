@@ -5,7 +5,9 @@ export interface KindResult {
   readonly name: string;
   /** Name, kind and, once connected, MAC of each NIC that the guest of such a pod would have. */
   readonly nics?: readonly string[];
-  /** Links whose frames went out of the pod, and those that frames for the pod came in on. */
+  /** RTM_NEWLINK of each link as the kernel wrote it, in hexadecimal. */
+  readonly raw?: readonly string[];
+  /** Links whose frames went out of the pod, and those that frames for the pod came in on, with the family. */
   readonly out?: readonly string[];
   readonly in?: readonly string[];
   /** The namespace is as before once all is undone. */
@@ -28,4 +30,16 @@ export interface PhysicalResult {
   readonly replayed: boolean;
   /** Its driver before and after. */
   readonly driver: string;
+}
+
+/** What begins the line about a kernel that may load no module. */
+export const MISSING_REPORT = "MISSING ";
+
+export interface MissingResult {
+  /** What is missing for each model, a sentence with the way out. */
+  readonly tcfilter: readonly string[];
+  readonly macvtap: readonly string[];
+  /** What a pod of tcfilter was told. */
+  readonly refused: string;
+  readonly undone: boolean;
 }
