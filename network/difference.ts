@@ -1,4 +1,4 @@
-import { NUD, RTPROT } from "../sys/netlink/records.ts";
+import { NUD, RTN, RTPROT } from "../sys/netlink/records.ts";
 import type {
   GuestAddress,
   GuestInterface,
@@ -33,9 +33,13 @@ export function networkDifference(wanted: GuestNetwork, actual: GuestNetwork): s
 function configured(routes: readonly GuestRoute[], wanted: readonly GuestRoute[]): GuestRoute[] {
   const keys = new Set(wanted.map(routeKey));
   return routes.filter((route) =>
-    route.protocol === RTPROT.RA ? keys.has(routeKey(route)) : route.protocol !== RTPROT.KERNEL,
+    mayBeLearned(route) ? keys.has(routeKey(route)) : route.protocol !== RTPROT.KERNEL,
   );
 }
+
+/** A router advertises ways to somewhere, of IPv6. */
+const mayBeLearned = ({ protocol, family, type }: GuestRoute): boolean =>
+  protocol === RTPROT.RA && family === 6 && type === RTN.UNICAST;
 
 const isPermanent = ({ state }: GuestNeighbor): boolean => (state & NUD.PERMANENT) !== 0;
 

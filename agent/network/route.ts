@@ -3,9 +3,9 @@ import type { Deadline } from "../../sys/deadline.ts";
 import { errnoOf } from "../../sys/error.ts";
 import { listAddresses } from "../../sys/netlink/address.ts";
 import { prefixText } from "../../sys/netlink/address-text.ts";
-import type { Address, Route } from "../../sys/netlink/records.ts";
+import { type Address, type Route, RTPROT } from "../../sys/netlink/records.ts";
 import { addRoute, deleteRoute, listRoutes as readRoutes } from "../../sys/netlink/route.ts";
-import { isMadeHere, isOurs, routePlan } from "../../sys/netlink/route-difference.ts";
+import { isOurs, routePlan } from "../../sys/netlink/route-difference.ts";
 import { allOf } from "./all-of.ts";
 import { type LinkNames, readLinkNames } from "./link-names.ts";
 import { fromRoute, toRoute } from "./message.ts";
@@ -68,5 +68,8 @@ function meetsKernels(routes: readonly Route[], addresses: readonly Address[]): 
         : [prefixText(peer, prefixLength), `${peer}/${peer.includes(":") ? 128 : 32}`]),
     ]),
   );
-  return routes.some(({ protocol, destination }) => isMadeHere(protocol) || made.has(destination));
+  return routes.some(
+    ({ protocol, destination }) =>
+      protocol === RTPROT.KERNEL || protocol === RTPROT.RA || made.has(destination),
+  );
 }

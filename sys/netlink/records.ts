@@ -89,6 +89,8 @@ export interface Route {
   readonly tos: number;
   /** RTA_ENCAP_TYPE is there, here or of a next hop: the record says less than the route, which cannot be made from it. */
   readonly encapsulated?: boolean;
+  /** IPv6 only: it goes by itself after some time, as what a router advertised does. */
+  readonly expires?: boolean;
 }
 
 /** Both ends included. */

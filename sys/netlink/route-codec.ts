@@ -29,9 +29,12 @@ const RTA = {
   PREFSRC: 7,
   METRICS: 8,
   MULTIPATH: 9,
+  CACHEINFO: 12,
   TABLE: 15,
   PREF: 20,
 } as const;
+/** Offset of rta_expires in struct rta_cacheinfo. */
+const EXPIRES = 8;
 /** A cached exception (path MTU, redirect), not a route. */
 const RTM_F_CLONED = 0x200;
 /** The only metric that is text (congestion control); our records hold numbers. */
@@ -94,7 +97,12 @@ export function decodeRoute(payload: Buffer): Route | undefined {
     preference: u8Of(attributes.get(RTA.PREF)),
     tos: payload.readUInt8(3),
     ...(encapsulated ? { encapsulated } : {}),
+    ...(expires(attributes.get(RTA.CACHEINFO)) ? { expires: true } : {}),
   };
+}
+
+function expires(info: Buffer | undefined): boolean {
+  return info !== undefined && info.length >= EXPIRES + 4 && info.readInt32LE(EXPIRES) !== 0;
 }
 
 /** Blackhole, unreachable, prohibit and throw: routes that lead nowhere. */

@@ -96,3 +96,14 @@ test("an IPv6 route is compared as the kernel lists it", (t) => {
     add: [],
   });
 });
+
+test("what a router advertised stays until it expires; a route of that protocol that does not is the pod's", (t) => {
+  const learned = route("2001:db8::/32", { protocol: 9, expires: true });
+  const ours = [
+    route("2001:db8:1::/48", { protocol: 9 }),
+    route("2001:db8:2::/48", { protocol: 9, type: 6, index: 0 }),
+    route("10.170.0.0/16", { protocol: 9, type: 2, index: 1 }),
+  ];
+  t.deepEqual(names(routePlan([learned, ...ours], []).remove).toSorted(), names(ours).toSorted());
+  t.deepEqual(routePlan([learned, ...ours], ours), { remove: [], add: [] });
+});

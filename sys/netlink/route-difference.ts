@@ -7,8 +7,12 @@ export interface RoutePlan {
   readonly add: readonly Route[];
 }
 
-/** Routes that the kernel makes with an address, and for a router's advertisement. */
-export const isMadeHere = (protocol: number): boolean => protocol === RTPROT.KERNEL || protocol === RTPROT.RA;
+/**
+ * Routes that the kernel makes with an address, and for a router's advertisement: these expire. One of that protocol that does
+ * not is the pod's.
+ */
+const isMadeHere = ({ protocol, expires }: Pick<Route, "protocol" | "expires">): boolean =>
+  protocol === RTPROT.KERNEL || (protocol === RTPROT.RA && expires === true);
 /** Metric that the kernel gives an IPv6 route without one (IP6_RT_PRIO_USER). */
 const IPV6_METRIC = 1024;
 
@@ -21,7 +25,7 @@ export function routePlan(current: readonly Route[], wanted: readonly Route[]): 
   const plan = difference(current.filter(isOurs), goal, keyOf, isSame);
   const replaced = plan.changed.map(({ from }) => from);
   const taken = new Set(goal.map(placeOf));
-  const gone = plan.gone.filter((route) => !isMadeHere(route.protocol) || taken.has(placeOf(route)));
+  const gone = plan.gone.filter((route) => !isMadeHere(route) || taken.has(placeOf(route)));
   return {
     remove: inOrder([...gone, ...replaced]).reverse(),
     add: inOrder([...plan.added, ...plan.changed.map(({ to }) => to)]),
