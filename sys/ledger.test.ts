@@ -21,11 +21,11 @@ import { type Ledger, ledgerOwner, openLedger, readLedger, replayLedger } from "
 import { mount, unmount } from "./mount.ts";
 import { identify, PROCESS_TOKEN } from "./process.ts";
 
-function openTestLedger(t: ExecutionContext): { ledger: Ledger; directory: string } {
+function openTestLedger(t: ExecutionContext, undoMs?: number): { ledger: Ledger; directory: string } {
   const parent = mkdtempSync(join(tmpdir(), "ledger-"));
   t.teardown(() => rmSync(parent, { recursive: true }));
   const directory = join(parent, "state");
-  return { ledger: openLedger(directory), directory };
+  return { ledger: openLedger(directory, undefined, undoMs), directory };
 }
 
 /** "" for a descriptor that was closed meanwhile. */
@@ -122,6 +122,23 @@ test("an undo that fails does not stop the others, and the ledger outlives it", 
   );
   unmount(stuck);
   await ledger.unwind();
+  t.false(existsSync(directory));
+});
+
+test("an undo that never comes back is given up in its time; the others go on, and its entry is undone all the same", async (t) => {
+  const { ledger, directory } = openTestLedger(t, 300);
+  await acquireDirectory(ledger, join(directory, "a"));
+  const stuck = join(directory, "stuck");
+  await ledger.acquire("stuck", { kind: "directory", path: stuck }, ({ onRelease }) => {
+    mkdirSync(stuck);
+    onRelease(() => new Promise(() => undefined));
+  });
+  await acquireDirectory(ledger, join(directory, "b"));
+  const startMs = performance.now();
+  const alive = setInterval(() => undefined, 1000);
+  await ledger.unwind();
+  clearInterval(alive);
+  t.true(performance.now() - startMs >= 290);
   t.false(existsSync(directory));
 });
 

@@ -73,13 +73,19 @@ export interface LedgerStep {
   readonly error?: unknown;
 }
 
-/** How long one step of an unwind may take. */
 const UNDO_DEADLINE_MS = 10_000;
 /** How long the file gets beyond what is held, in lines. */
 const SPARE_LINES = 64;
 
-/** Creates the state directory (0700) and a ledger in it that says this process owns it. */
-export function openLedger(directory: string, listeners: LedgerListeners = {}): Ledger {
+/**
+ * Creates the state directory (0700) and a ledger in it that says this process owns it. `undoMs`: how long one step of an unwind
+ * may take.
+ */
+export function openLedger(
+  directory: string,
+  listeners: LedgerListeners = {},
+  undoMs = UNDO_DEADLINE_MS,
+): Ledger {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   // Kept open: what was undone can be written down when there are no descriptors left.
   let file = openSync(join(directory, FILE), "a", 0o600);
@@ -155,7 +161,7 @@ export function openLedger(directory: string, listeners: LedgerListeners = {}): 
       let current = entry;
       let gently: ((deadline: Deadline) => Promise<void>) | undefined;
       const giveBack = async (): Promise<void> => {
-        await told(step, "undo", () => releaseStep(step, current, gently)).catch(helpless);
+        await told(step, "undo", () => releaseStep(step, current, gently, undoMs)).catch(helpless);
         held.delete(id);
         write({ id, done: true });
         shorten();
@@ -231,17 +237,20 @@ async function releaseStep(
   step: string,
   entry: Undo,
   gently?: (deadline: Deadline) => Promise<void>,
+  undoMs = UNDO_DEADLINE_MS,
 ): Promise<void> {
   await failpoint(`${step}~`);
-  const deadline = deadlineIn(UNDO_DEADLINE_MS, `undo ${step}`);
+  using deadline = deadlineIn(undoMs, `undo ${step}`);
   let gentleFailure: unknown;
   try {
-    await gently?.(deadline);
+    // Raced: one that never comes back must not keep the others.
+    if (gently !== undefined) await deadline.race(gently(deadline));
   } catch (error) {
     gentleFailure = error;
   }
   try {
-    await undo(entry, deadlineIn(UNDO_DEADLINE_MS, `undo ${step}`));
+    using limit = deadlineIn(undoMs, `undo ${step}`);
+    await limit.race(undo(entry, limit));
   } catch (error) {
     throw wrapError(gentleFailure === undefined ? error : new AggregateError([gentleFailure, error]), {
       operation: "undo",
