@@ -6,7 +6,6 @@ import {
 import { TapirError } from "../../sys/error.ts";
 import { familyOfText } from "../../sys/netlink/address-text.ts";
 import { RT_TABLE, RTN, RTPROT } from "../../sys/netlink/records.ts";
-import { isMadeHere } from "../../sys/netlink/route-difference.ts";
 import { Code } from "../../sys/status.ts";
 
 // The JSON of `kata-runtime kata-network` (Kata Containers 1.x), both ways; what it had no name for has ours.
@@ -63,7 +62,7 @@ export function interfaceToJson(
 export function routesFromJson(json: unknown): Route[] {
   return listOf(json, "routes")
     .map((entry) => routeFromJson(fieldsOf(entry, "route")))
-    .filter(({ protocol }) => !isMadeHere(protocol));
+    .filter(({ protocol }) => protocol !== RTPROT.KERNEL && protocol !== RTPROT.RA);
 }
 
 function routeFromJson(fields: Fields): Route {

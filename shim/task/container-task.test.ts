@@ -232,3 +232,17 @@ test("a container does not configure the VM that it comes into; what its pod say
       /cannot create container other: its annotation .*default_vcpus belongs to the pod.*set it on the pod/,
   });
 });
+
+test("an exec that never ends is told to have ended, before its container", async (t) => {
+  const { end, waitProcess } = steeredEnds();
+  const { call, start, createContainer, stories } = await startTaskShim(t, {}, { waitProcess });
+  await start();
+  await createContainer("web");
+  await call("start", { id: "web" });
+  await call("exec", { id: "web", execId: "never", spec: PROCESS });
+  await call("start", { id: "web", execId: "never" });
+  end("web", "", 3);
+  t.like(await call("wait", { id: "web" }, 10_000), { exitStatus: 3 });
+  t.like(await call("wait", { id: "web", execId: "never" }), { exitStatus: 137 });
+  t.deepEqual(stories.slice(-2), ["exit web never", "exit web"]);
+});
