@@ -1,4 +1,3 @@
-import { chmodSync } from "node:fs";
 import { createServer as listenOn } from "node:net";
 import {
   type ChangeInterfaceRequest,
@@ -38,12 +37,17 @@ export async function serveManagement(
     const listener = listenOn((socket) => server.accept(socket));
     const listening = Promise.withResolvers<void>();
     listener.once("error", listening.reject);
-    listener.listen(path, listening.resolve);
+    // Its directory is root's already; whoever is let in there some day still cannot change pods, not for a moment.
+    const mask = process.umask(0o177);
+    try {
+      // Bound when this returns.
+      listener.listen(path, listening.resolve);
+    } finally {
+      process.umask(mask);
+    }
     await listening.promise.catch((error: unknown) => {
       throw wrapError(error, { operation: "listen on", object: path });
     });
-    // Its directory is root's already; whoever is let in there some day still cannot change pods.
-    chmodSync(path, 0o600);
     onRelease(async () => {
       listener.close();
       await server.close();

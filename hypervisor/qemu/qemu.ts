@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { Deadline } from "../../sys/deadline.ts";
-import { TapirError, wrapError } from "../../sys/error.ts";
+import { wrapError } from "../../sys/error.ts";
 import { socketOf } from "../../sys/fdpass.ts";
 import type { ActContext, Ledger } from "../../sys/ledger.ts";
-import { Code } from "../../sys/status.ts";
+import { checkSocketPath } from "../../sys/socket-path.ts";
 import type { VmSpec } from "../hypervisor.ts";
 import { admit } from "./admit.ts";
 import { type ArgumentContext, type QemuArguments, qemuArguments } from "./arguments.ts";
@@ -14,9 +14,6 @@ import { checkFiles } from "./files.ts";
 import { launch } from "./launch.ts";
 import { openSockets } from "./sockets.ts";
 import { type QemuVm, type WatchedVm, watchVm } from "./vm.ts";
-
-/** sun_path of unix(7), without its final zero. */
-const MAX_SOCKET_PATH = 107;
 
 export interface Qemu {
   /** Resolves when QEMU accepted its command line and answers QMP; the guest is booting then. */
@@ -43,7 +40,7 @@ async function start(
   const { imageBytes } = await checkFiles(spec);
   const agentSocket = join(spec.directory, "agent.sock");
   const consoleLog = join(spec.directory, "console.log");
-  checkSocketPath(agentSocket);
+  checkSocketPath(agentSocket, "set a shorter runtime.state_dir or factory.path");
   await ledger.acquire("hypervisor.console", { kind: "file", path: consoleLog }, () => undefined);
   await ledger.acquire("hypervisor.socket", { kind: "file", path: agentSocket }, () => undefined);
   const token = randomUUID();
@@ -109,16 +106,4 @@ async function spawnQemu(spawning: Spawning): Promise<WatchedVm> {
     recorded.close();
     throw wrapError(error, { operation: "start", object: `VM ${spec.name}` });
   }
-}
-
-function checkSocketPath(path: string): void {
-  const bytes = Buffer.byteLength(path);
-  if (bytes <= MAX_SOCKET_PATH) return;
-  throw new TapirError({
-    code: Code.INVALID_ARGUMENT,
-    operation: "listen on",
-    object: path,
-    cause: `the path has ${bytes} bytes, a unix socket may have ${MAX_SOCKET_PATH}`,
-    hint: "set a shorter runtime.state_dir",
-  });
 }

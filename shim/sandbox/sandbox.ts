@@ -5,7 +5,7 @@ import { type Ledger, openLedger } from "../../sys/ledger.ts";
 import { stateDirectoryFile } from "../bundle-files.ts";
 import type { GuestContainers } from "../containers-client.ts";
 import { openPortForward, type PodPortForward } from "../port-forward/port-forward.ts";
-import { sandboxDirectory } from "../state/directory.ts";
+import { checkSandboxDirectory, sandboxDirectory } from "../state/directory.ts";
 import { startTimeline } from "../state/timeline.ts";
 import { createPodStorage, type PodStorage } from "../storage/pod-storage.ts";
 import { openPodNetwork, type PodNetwork } from "./network.ts";
@@ -42,6 +42,7 @@ export function openSandbox(context: PodContext): Pod {
       const { runtime, agent: timeouts } = settings.configuration;
       const directory = sandboxDirectory(runtime.stateDir, spec.namespace, spec.id);
       stopMs = settings.timeoutMs(runtime.stopTimeoutSeconds);
+      checkSandboxDirectory(directory);
       // First, so that whoever comes after a crash finds the ledger.
       stateDirectoryFile.write(spec.bundle, directory);
       ledger = openLedger(directory, {

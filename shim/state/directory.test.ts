@@ -2,7 +2,15 @@ import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
-import { listSandboxes, listUnclaimed } from "./directory.ts";
+import { TapirError } from "../../sys/error.ts";
+import { Code } from "../../sys/status.ts";
+import {
+  checkSandboxDirectory,
+  listSandboxes,
+  listUnclaimed,
+  managementSocket,
+  sandboxDirectory,
+} from "./directory.ts";
 
 test("sandboxes have a ledger; a directory without one is nobody's once it is old", (t) => {
   const stateDir = mkdtempSync(join(tmpdir(), "state-"));
@@ -14,4 +22,20 @@ test("sandboxes have a ledger; a directory without one is nobody's once it is ol
   const ids = (places: readonly { readonly id: string }[]): string[] => places.map(({ id }) => id);
   t.deepEqual(ids(listSandboxes(stateDir)), ["living"]);
   t.deepEqual(ids(listUnclaimed(stateDir)), ["old"]);
+});
+
+test("a state directory in which the longest name of a socket has no room is refused, with the way out", (t) => {
+  const id = "0".repeat(64);
+  const room = 107 - Buffer.byteLength(managementSocket(sandboxDirectory("/", "k8s.io", id)));
+  const directory = (letters: number): string =>
+    sandboxDirectory(`/${"é".repeat(letters / 2)}`, "k8s.io", id);
+  t.notThrows(() => checkSandboxDirectory(directory(room - (room % 2))));
+  const error = t.throws(() => checkSandboxDirectory(directory(room - (room % 2) + 2)), {
+    instanceOf: TapirError,
+  });
+  t.is(error?.code, Code.INVALID_ARGUMENT);
+  t.regex(
+    error?.message ?? "",
+    /management\.sock: the path has 10[89] bytes.*set a shorter runtime\.state_dir$/,
+  );
 });

@@ -2,6 +2,7 @@ import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "../../sys/error.ts";
 import { hasLedger } from "../../sys/ledger.ts";
+import { checkSocketPath } from "../../sys/socket-path.ts";
 
 /** Where one sandbox keeps what dies with it: ledger, sockets, console log, timeline. Root only. */
 export function sandboxDirectory(stateDir: string, namespace: string, id: string): string {
@@ -11,6 +12,14 @@ export function sandboxDirectory(stateDir: string, namespace: string, id: string
 /** Socket of the sandbox's management API (proto/tapir/management/v1). */
 export function managementSocket(directory: string): string {
   return join(directory, "management.sock");
+}
+
+/**
+ * Throws INVALID_ARGUMENT when the sockets of a sandbox cannot lie in `directory`: the management API's has the longest name of
+ * them.
+ */
+export function checkSandboxDirectory(directory: string): void {
+  checkSocketPath(managementSocket(directory), "set a shorter runtime.state_dir");
 }
 
 export interface SandboxPlace {

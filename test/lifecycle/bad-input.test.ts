@@ -1,6 +1,6 @@
 // Requires root, containerd, runc, CNI plugins, QEMU and what the set-up puts below build/.
 // What an operator can get wrong: each is refused with a sentence that names it, and leaves nothing.
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { deadlineIn } from "../../sys/deadline.ts";
@@ -30,6 +30,12 @@ const cases: readonly Case[] = [
     what: "a value of the wrong type",
     configuration: '[hypervisor.qemu]\ndefault_memory_mib = "512M"\n',
     message: /hypervisor\.qemu\.default_memory_mib: expected an integer.*512M/s,
+  },
+  {
+    // That of the agent has room; the longer one of the management API has not.
+    what: "a state directory too deep for a socket",
+    configuration: '[runtime]\nstate_dir = "DIR/deeps"\n',
+    message: /InvalidArgument.*management\.sock: the path has 1\d\d bytes.*set a shorter runtime\.state_dir/s,
   },
   {
     what: "a kernel that is not there",
@@ -70,6 +76,7 @@ for (const { what, configuration, message } of cases) {
     const deadline = deadlineIn(30_000, "start a pod");
     await t.throwsAsync(crictl.runp(podConfig("bad"), "tapir", deadline), { message });
     t.deepEqual(readdirSync(join(stateDirectory, "k8s.io")), []);
+    t.false(existsSync(join(directory, "deeps")));
     t.deepEqual(await crictl.pods(deadline), []);
   });
 }
