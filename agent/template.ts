@@ -19,9 +19,11 @@ export function prepareTemplate(request: PrepareTemplateRequest): PrepareTemplat
   if (process.pid !== 1) return { wipedBytes: 0n };
   setHostname(NOBODY.hostname);
   writeFiles(NOBODY);
-  collectAllGarbage();
-  attempt("/proc/sys/vm/drop_caches", "3");
-  attempt("/proc/sys/vm/compact_memory", "1");
+  if (request.collect) {
+    collectAllGarbage();
+    attempt("/proc/sys/vm/drop_caches", "3");
+    attempt("/proc/sys/vm/compact_memory", "1");
+  }
   const bytes = Math.min(Number(request.wipeBytes), freeBytes() - RESERVE_BYTES);
   if (bytes <= 0) return { wipedBytes: 0n };
   withoutReserves(() => wipeMemory(bytes));

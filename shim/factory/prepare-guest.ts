@@ -8,7 +8,7 @@ import { guestRequest } from "../sandbox/guest-request.ts";
 import { REHEARSAL, rehearsalNetwork } from "./rehearsal.ts";
 
 /** How often a pod's start is rehearsed before the last time: after that the agent compiles next to nothing any more. */
-const ROUNDS = 6;
+const ROUNDS = { before: 3, after: 2 } as const;
 /** Free memory that is cleared before saving: more than a boot touches, and never all of a large guest. */
 const WIPE_BYTES = 512n << 20n;
 /** Nothing tells when the agent has let go of its last connection; cut off in the middle, a clone would do the rest. */
@@ -23,11 +23,17 @@ const CLONE_ROUNDS = 2;
  */
 export const prepareGuest: PrepareGuest = async (guest, deadline) => {
   const own = guest.nicMac ?? "";
-  for (let round = 0; round < ROUNDS; round += 1) await rehearse(guest, REHEARSAL.mac, own, deadline);
-  // The NIC gets its own MAC back: by it the next pod will find it. What is wiped then is what rehearsals have used, too.
-  return lastRound(guest, own, REHEARSAL.mac, deadline, async (agent) => {
-    await agent.prepareTemplate({ wipeBytes: WIPE_BYTES }, deadline);
-  });
+  const wipe =
+    (collect: boolean) =>
+    async (agent: Agent): Promise<void> => {
+      await agent.prepareTemplate({ wipeBytes: WIPE_BYTES, collect }, deadline);
+    };
+  for (let round = 0; round < ROUNDS.before; round += 1) await rehearse(guest, REHEARSAL.mac, own, deadline);
+  // What a start needs of what is collected now, the rounds after it bring back.
+  await rehearse(guest, REHEARSAL.mac, own, deadline, wipe(true));
+  for (let round = 0; round < ROUNDS.after; round += 1) await rehearse(guest, REHEARSAL.mac, own, deadline);
+  // The NIC gets its own MAC back: by it the next pod will find it. What is wiped now is what those rounds have used and left.
+  return lastRound(guest, own, REHEARSAL.mac, deadline, wipe(false));
 };
 
 /** The same in a guest that was restored, for the emulator's sake. Its NIC does not stay. */

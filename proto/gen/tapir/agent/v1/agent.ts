@@ -265,6 +265,8 @@ export interface Failure_MetadataEntry {
 export interface PrepareTemplateRequest {
   /** At most this much free memory is filled with zeros, so that the saved guest need not hold it. */
   wipeBytes: bigint;
+  /** Garbage and caches go first, and the room they had. What runs right after that is slower. */
+  collect: boolean;
 }
 
 export interface PrepareTemplateResponse {
@@ -2863,7 +2865,7 @@ export const Failure_MetadataEntry: MessageFns<Failure_MetadataEntry> = {
 };
 
 function createBasePrepareTemplateRequest(): PrepareTemplateRequest {
-  return { wipeBytes: 0n };
+  return { wipeBytes: 0n, collect: false };
 }
 
 export const PrepareTemplateRequest: MessageFns<PrepareTemplateRequest> = {
@@ -2873,6 +2875,9 @@ export const PrepareTemplateRequest: MessageFns<PrepareTemplateRequest> = {
         throw new globalThis.Error("value provided for field message.wipeBytes of type uint64 too large");
       }
       writer.uint32(8).uint64(message.wipeBytes);
+    }
+    if (message.collect !== false) {
+      writer.uint32(16).bool(message.collect);
     }
     return writer;
   },
@@ -2898,6 +2903,14 @@ export const PrepareTemplateRequest: MessageFns<PrepareTemplateRequest> = {
             message.wipeBytes = reader.uint64() as bigint;
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.collect = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2916,6 +2929,7 @@ export const PrepareTemplateRequest: MessageFns<PrepareTemplateRequest> = {
   fromPartial(object: DeepPartial<PrepareTemplateRequest>): PrepareTemplateRequest {
     const message = createBasePrepareTemplateRequest();
     message.wipeBytes = (object.wipeBytes !== undefined && object.wipeBytes !== null) ? BigInt(object.wipeBytes) : 0n;
+    message.collect = object.collect ?? false;
     return message;
   },
 };
