@@ -1,9 +1,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { chooseAccelerator } from "../../hypervisor/accelerator.ts";
 import type { VmNic } from "../../hypervisor/hypervisor.ts";
-import { createQemu } from "../../hypervisor/qemu/qemu.ts";
 import type { QemuVm } from "../../hypervisor/qemu/vm.ts";
 import { Interface, InterfaceAddress } from "../../proto/gen/tapir/agent/v1/agent.ts";
 import { type Agent, connectAgent } from "../../shim/agent-client.ts";
@@ -12,11 +9,13 @@ import { closeAll } from "../../sys/fdpass.ts";
 import { openLedger } from "../../sys/ledger.ts";
 import { openTap } from "../../sys/tap.ts";
 import { makeNetns } from "../harness/netns.ts";
-import { BUILT, built } from "../harness/project.ts";
+import { restoreGuest } from "../harness/restored-guest.ts";
+
+const BUILD_MS = 120_000;
 
 export const soon = (): Deadline => deadlineIn(30_000, "test");
 
-/** A guest without NICs, and a netns for the taps of those that come. */
+/** A restored guest, as pods have: its translated code is bounded. It has no NICs; and a netns for the taps of those that come. */
 export interface HotplugGuest extends AsyncDisposable {
   readonly vm: QemuVm;
   readonly agent: Agent;
@@ -28,34 +27,17 @@ export interface HotplugGuest extends AsyncDisposable {
   macs(): Promise<string[]>;
 }
 
-export async function bootHotplugGuest(mark: string, rootPorts: number): Promise<HotplugGuest> {
+export async function restoreHotplugGuest(mark: string, rootPorts: number): Promise<HotplugGuest> {
   await using made = new AsyncDisposableStack();
-  const directory = mkdtempSync(join(tmpdir(), mark));
+  const directory = mkdtempSync(`/dev/shm/${mark}`);
   made.defer(() => rmSync(directory, { recursive: true }));
   const { path: netns } = made.use(await makeNetns(`${mark}${process.pid}`));
   const ledger = openLedger(join(directory, "state"));
   made.defer(() => ledger.unwind());
-  const vm = await createQemu().start(
-    {
-      name: "hotplug",
-      directory: ledger.directory,
-      qemu: "/usr/bin/qemu-system-x86_64",
-      kernel: built(join(BUILT.guest, "vmlinuz")),
-      initramfs: built(join(BUILT.guest, "initramfs.cpio")),
-      image: built(join(BUILT.guest, "root.erofs")),
-      imageDriver: "virtio-pmem",
-      accelerator: chooseAccelerator("auto"),
-      vcpus: 2,
-      memoryMiB: 256,
-      rootPorts,
-      kernelParameters: [],
-      nics: [],
-    },
-    ledger,
-    soon(),
-  );
+  const wanted = { name: "hotplug", store: join(directory, "factory"), vcpus: 2, rootPorts };
+  const vm = await restoreGuest(wanted, ledger, deadlineIn(BUILD_MS, "save and restore a guest"));
   const agent = made.use(connectAgent(vm.agentSocket));
-  await agent.ready(deadlineIn(90_000, "boot the guest"));
+  await agent.ready(soon());
   const kept = made.move();
   return {
     ...{ vm, agent, netns },
