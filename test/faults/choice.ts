@@ -37,7 +37,7 @@ export const shortChoice: Choice = ({ name }, fault, steps) => {
   if (name === (fault.running === true ? "exec" : "runp")) return central(fault, steps);
   if (fault.name === "shim killed")
     return ["start", "stop", "remove"].includes(name) ? everyNinth(steps) : [];
-  return fault.name === "step fails" && ["update", "plug", "unplug"].includes(name)
+  return fault.name === "step fails" && ["update", "plug", "change", "unplug"].includes(name)
     ? central(fault, steps)
     : [];
 };

@@ -1,8 +1,12 @@
 import { existsSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
+import { connectManagement, methods } from "../../cli/management-client.ts";
+import { Neighbor, Route } from "../../proto/gen/tapir/agent/v1/agent.ts";
+import { ChangeInterfaceRequest } from "../../proto/gen/tapir/management/v1/management.ts";
 import { sandboxDirectory } from "../../shim/state/directory.ts";
 import { readTimeline } from "../../shim/state/timeline.ts";
 import type { Deadline } from "../../sys/deadline.ts";
+import { RTPROT } from "../../sys/netlink/records.ts";
 import { addLink, interfacesUntil } from "../harness/guest-interfaces.ts";
 import { runOk } from "../harness/run.ts";
 import type { TestPod } from "../harness/workload.ts";
@@ -108,6 +112,21 @@ function laterSteps(directory: string): string[] {
   }
 }
 
+/** As `tapir network` does: each verb has steps between which it may end. */
+async function change(site: Site, { pod: target }: Subject, deadline: Deadline): Promise<void> {
+  const directory = sandboxDirectory(site.node.stateDirectory, "k8s.io", target?.id ?? "");
+  using connection = await deadline.race(connectManagement(directory));
+  const call: typeof connection.call = (method, request) => deadline.race(connection.call(method, request));
+  await call(methods.updateInterface, ChangeInterfaceRequest.create({ device: "eth0", mtu: 1400 }));
+  const { routes } = await call(methods.listRoutes, {});
+  const nowhere = Route.create({ destination: "192.0.2.0/24", family: 4, table: 254, protocol: 3, type: 6 });
+  const configured = routes.filter(({ protocol }) => protocol !== RTPROT.KERNEL);
+  await call(methods.updateRoutes, { routes: [...configured, nowhere] });
+  const entry = Neighbor.create({ address: "10.88.0.99", device: "eth0", mac: "02:00:00:00:00:99" });
+  await call(methods.addNeighbors, { neighbors: [entry], exactly: false });
+  await call(methods.removeInterface, ChangeInterfaceRequest.create({ device: "eth0" }));
+}
+
 async function crictl(site: Site, args: readonly string[], deadline: Deadline): Promise<void> {
   const { exitCode, stderr } = await site.work.crictl(args, deadline);
   if (exitCode !== 0) throw new Error(`crictl ${args.join(" ")}: ${stderr.trim().slice(-1000)}`);
@@ -155,6 +174,7 @@ export const OPERATIONS: readonly Operation[] = [
       crictl(site, ["update", "--cpu-share", "512", container], deadline),
   },
   { name: "plug", limitSeconds: WAIT_SECONDS, waits: true, prepare: pod, run: plug },
+  { name: "change", limitSeconds: CALL_SECONDS, prepare: pod, run: change },
   { name: "unplug", limitSeconds: WAIT_SECONDS, waits: true, prepare: plugged, run: unplug },
   {
     name: "stop",
