@@ -78,3 +78,15 @@ test("a neighbour that was learned counts as there in any state, but not with an
     "neighbour 10.88.0.1 dev eth0 is missing",
   ]);
 });
+
+test("two routes that differ in nothing but their source are two", (t) => {
+  const other = { ...route, source: "10.88.0.2" };
+  const both = { ...network, routes: [route, other] };
+  t.deepEqual(networkDifference(both, { ...both, routes: [other, route] }), []);
+  t.deepEqual(networkDifference(both, { ...both, routes: [other] }), [
+    "route 0.0.0.0/0 via 10.88.0.1 dev eth0 metric 0 table 254 type 1 is missing",
+  ]);
+  t.deepEqual(networkDifference({ ...both, routes: [route] }, both), [
+    "route 0.0.0.0/0 via 10.88.0.1 dev eth0 metric 0 table 254 type 1 is not wanted",
+  ]);
+});

@@ -104,14 +104,21 @@ function compareSets<Item>(
   keyOf: (item: Item) => string,
   compare: (what: string, wanted: Item, actual: Item) => string[],
 ): string[] {
-  const rest = new Map(actual.map((item) => [keyOf(item), item]));
-  const lines = wanted.flatMap((item) => {
+  // Several may have one key: IPv4 routes that differ in their source alone. Those that are there go first.
+  const rest = Map.groupBy(actual, keyOf);
+  const differing = wanted.filter((item) => {
+    const alike = rest.get(keyOf(item)) ?? [];
+    const equal = alike.findIndex((one) => compare("", item, one).length === 0);
+    if (equal !== -1) alike.splice(equal, 1);
+    return equal === -1;
+  });
+  const lines = differing.flatMap((item) => {
     const key = keyOf(item);
-    const found = rest.get(key);
-    rest.delete(key);
+    const found = rest.get(key)?.shift();
     return found === undefined ? [`${what} ${key} is missing`] : compare(`${what} ${key}`, item, found);
   });
-  return [...lines, ...[...rest.keys()].map((key) => `${what} ${key} is not wanted`)];
+  const strange = [...rest].flatMap(([key, items]) => items.map(() => `${what} ${key} is not wanted`));
+  return [...lines, ...strange];
 }
 
 function compareFields<Item extends object>(what: string, wanted: Item, actual: Item): string[] {

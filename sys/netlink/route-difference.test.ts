@@ -107,3 +107,13 @@ test("what a router advertised stays until it expires; a route of that protocol 
   t.deepEqual(names(routePlan([learned, ...ours], []).remove).toSorted(), names(ours).toSorted());
   t.deepEqual(routePlan([learned, ...ours], ours), { remove: [], add: [] });
 });
+
+test("routes that differ in nothing but their source are two", (t) => {
+  const both = [
+    route("10.153.0.0/16", { source: "10.3.1.199" }),
+    route("10.153.0.0/16", { metrics: { 8: 1049 } }),
+  ];
+  t.deepEqual(routePlan([], both), { remove: [], add: both });
+  t.deepEqual(routePlan(both, both), { remove: [], add: [] });
+  t.deepEqual(routePlan(both.slice(0, 1), both), { remove: [], add: both.slice(1) });
+});

@@ -58,8 +58,10 @@ function placeOf({ family, destination, metric, table, tos }: Route): string {
   return `${family} ${destination} ${metric} ${table} ${tos}`;
 }
 
+/** IPv4 has several in one place that differ in nothing but their source, or a metric; of the kernel's own there is one. */
 function keyOf(route: Route): string {
-  return `${placeOf(route)} ${route.gateway ?? ""} ${route.index}`;
+  const rest = route.protocol === RTPROT.KERNEL ? `${route.gateway ?? ""} ${route.index}` : contentOf(route);
+  return `${placeOf(route)} ${rest}`;
 }
 
 /** The wanted route as the kernel will list it. */
