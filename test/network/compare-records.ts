@@ -1,6 +1,6 @@
-import type { DiscoveredNetwork } from "../../network/discover.ts";
-import type { GuestNetwork, GuestRoute } from "../../network/guest-network.ts";
-import { IFA_F, IFF, NUD, type Route, RT_TABLE, RTAX } from "../../sys/netlink/records.ts";
+import type { DiscoveredLink, DiscoveredNetwork } from "../../network/discover.ts";
+import type { GuestInterface, GuestNetwork, GuestRoute } from "../../network/guest-network.ts";
+import { IFA_F, IFF, type Link, NUD, type Route, RT_TABLE, RTAX } from "../../sys/netlink/records.ts";
 import { livingRoute } from "../../sys/netlink/route.ts";
 
 /**
@@ -17,8 +17,12 @@ export function recordDifferences(network: DiscoveredNetwork, guest: GuestNetwor
   ]);
   const sides = {
     interfaces: [
-      used.map(({ link: { name, mac, mtu, flags } }) => `${name} ${mac} ${mtu} ${(flags & IFF.UP) !== 0}`),
-      guest.interfaces.map(({ name, mac, mtu, up }) => `${name} ${mac} ${mtu} ${up}`),
+      used.map(({ link }) => linkText(link)),
+      guest.interfaces.map((nic) => guestLinkText(nic, used)),
+    ],
+    sysctls: [
+      used.flatMap(({ link, sysctls }) => sysctlTexts(link.name, sysctls)),
+      guest.interfaces.flatMap(({ name, sysctls }) => sysctlTexts(name, sysctls)),
     ],
     addresses: [
       used.flatMap(({ link, addresses }) =>
@@ -64,6 +68,30 @@ export function recordDifferences(network: DiscoveredNetwork, guest: GuestNetwor
     ];
   });
 }
+
+function linkText({ name, mac, mtu, flags, txQueueLength }: Link): string {
+  const said = FLAGS.filter(([flag]) => (flags & flag) !== 0).map(([, word]) => word);
+  return `${name} ${mac} ${mtu} ${said.join(",")} qlen ${txQueueLength}`;
+}
+
+function guestLinkText(nic: GuestInterface, used: readonly DiscoveredLink[]): string {
+  const said = FLAGS.filter(([, , isSet]) => isSet(nic)).map(([, word]) => word);
+  // A NIC cannot be told to have no queue.
+  const without = used.some(({ link }) => link.name === nic.name && link.txQueueLength === 0);
+  return `${nic.name} ${nic.mac} ${nic.mtu} ${said.join(",")} qlen ${without ? 0 : nic.txQueueLength}`;
+}
+
+/** In the kernel's record, in words, and in the guest's. */
+const FLAGS: readonly (readonly [number, string, (nic: GuestInterface) => boolean])[] = [
+  [IFF.UP, "up", ({ up }) => up],
+  [IFF.NOARP, "noarp", ({ noArp }) => noArp],
+  [IFF.PROMISC, "promisc", ({ promiscuous }) => promiscuous],
+  [IFF.ALLMULTI, "allmulti", ({ allMulticast }) => allMulticast],
+  [IFF.MULTICAST, "multicast", ({ multicast }) => multicast],
+];
+
+const sysctlTexts = (name: string, sysctls: Readonly<Record<string, string>>): string[] =>
+  Object.entries(sysctls).map(([key, value]) => `${key} = ${value} ${name}`);
 
 const isPermanent = ({ state }: { state: number }): boolean => (state & NUD.PERMANENT) !== 0;
 

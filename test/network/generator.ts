@@ -20,8 +20,10 @@ export function generate(seed: number, macs: readonly string[]): Generated {
   const random = randomFrom(seed);
   const names = distinct(random, macs.length);
   const links = names.flatMap((name, at) => linkLines(random, name, macs[at] ?? "", at));
-  const nics: Nic[] = names.map((name, at) => ({ name, net: at + 1 + random.number(2) }));
-  const addresses = nics.flatMap((nic) => addressLines(random, nic));
+  const places = names.map((name, at) => ({ name, net: at + 1 + random.number(2) }));
+  const addressed = places.map((place) => ({ place, lines: addressLines(random, place) }));
+  const addresses = addressed.flatMap(({ lines }) => lines);
+  const nics: Nic[] = addressed.map(({ place, lines }) => ({ ...place, ...hostsIn(lines) }));
   const neighbors = nics.flatMap((nic) => neighborLines(random, nic));
   const routes = [
     ...random.some(6, () => routeLine(random, random.pick(nics), nics)),
@@ -36,10 +38,24 @@ export function generate(seed: number, macs: readonly string[]): Generated {
   };
 }
 
-interface Nic {
+interface Place {
   readonly name: string;
   /** Its addresses are 10.<net>.0.0/16 and fd00:<net>::/32: two NICs may share them. */
   readonly net: number;
+}
+
+/** With the addresses that it was given. */
+interface Nic extends Place {
+  readonly four: readonly string[];
+  readonly six: readonly string[];
+}
+
+function hostsIn(lines: readonly string[]): Pick<Nic, "four" | "six"> {
+  const hosts = lines.flatMap((line) => /addr add ([^ /]+)/.exec(line)?.[1] ?? []);
+  return {
+    four: hosts.filter((host) => !host.includes(":")),
+    six: hosts.filter((host) => host.includes(":")),
+  };
 }
 
 function distinct(random: Random, count: number): string[] {
@@ -68,12 +84,12 @@ function linkLines(random: Random, name: string, mac: string, at: number): strin
   ];
 }
 
-const host4 = (random: Random, { net }: Nic): string =>
+const host4 = (random: Random, { net }: Place): string =>
   `10.${net}.${random.number(3)}.${2 + random.number(250)}`;
-const host6 = (random: Random, { net }: Nic): string =>
+const host6 = (random: Random, { net }: Place): string =>
   `fd00:${net}::${random.number(3)}:${(2 + random.number(65_000)).toString(16)}`;
 
-function addressLines(random: Random, nic: Nic): string[] {
+function addressLines(random: Random, nic: Place): string[] {
   const lines = [
     ...random.some(4, () => address4(random, nic)),
     ...random.some(4, () => address6(random, nic)),
@@ -90,7 +106,13 @@ function addressLines(random: Random, nic: Nic): string[] {
   return lines;
 }
 
-function address4(random: Random, nic: Nic): string {
+/** Deprecated, or as a DHCP client gives them: the guest has those as long as the netns has. */
+function lifetime(random: Random): string {
+  if (random.oneIn(10)) return `${random.pick(["", "valid_lft 86400 "])}preferred_lft 0`;
+  return random.oneIn(12) ? "valid_lft 86400 preferred_lft 43200" : "";
+}
+
+function address4(random: Random, nic: Place): string {
   const own = host4(random, nic);
   const peer = random.oneIn(6) ? ` peer ${host4(random, nic)}/${random.pick([16, 24, 32])}` : "";
   const place = peer === "" ? `${own}/${random.pick([8, 16, 22, 24, 24, 24, 30, 31, 32])}` : `${own}${peer}`;
@@ -101,11 +123,11 @@ function address4(random: Random, nic: Nic): string {
     random.oneIn(5) ? `label ${nic.name.slice(0, 10)}:${random.number(9)}` : "",
     random.oneIn(6) ? `metric ${1 + random.number(500)}` : "",
     random.oneIn(6) ? "noprefixroute" : "",
-    random.oneIn(10) ? "preferred_lft 0" : "",
+    lifetime(random),
   ].join(" ");
 }
 
-function address6(random: Random, nic: Nic): string {
+function address6(random: Random, nic: Place): string {
   const peer = random.oneIn(6) ? ` peer ${host6(random, nic)}/${random.pick([64, 128])}` : "";
   const own = random.oneIn(6) ? `fe80::${1 + random.number(98)}:1` : host6(random, nic);
   const place = peer === "" ? `${own}/${random.pick([48, 64, 64, 64, 112, 127, 128])}` : `${own}${peer}`;
@@ -113,12 +135,12 @@ function address6(random: Random, nic: Nic): string {
     `-6 addr add ${place} dev ${nic.name} nodad`,
     random.oneIn(6) ? `metric ${1 + random.number(500)}` : "",
     random.oneIn(6) ? "noprefixroute" : "",
-    random.oneIn(10) ? "preferred_lft 0" : "",
+    lifetime(random),
     random.oneIn(15) ? "home" : "",
   ].join(" ");
 }
 
-function neighborLines(random: Random, nic: Nic): string[] {
+function neighborLines(random: Random, nic: Place): string[] {
   const mac = (): string => `02:00:00:00:${random.number(90) + 10}:${random.number(90) + 10}`;
   return [
     ...random.some(
@@ -141,7 +163,7 @@ function attributes(random: Random): string {
   return [
     random.oneIn(3) ? `metric ${1 + random.number(2000)}` : "",
     random.oneIn(4) ? `table ${random.pick([100, 253, 1000, 4_000_000_000])}` : "",
-    random.oneIn(3) ? `proto ${random.pick(["static", "boot", "186", "42"])}` : "",
+    random.oneIn(3) ? `proto ${random.pick(["static", "boot", "186", "42", "ra"])}` : "",
     random.oneIn(5) ? `mtu ${random.pick(["", "lock "])}${1280 + random.number(200)}` : "",
     random.oneIn(8) ? `advmss ${500 + random.number(900)}` : "",
     random.oneIn(8) ? `initcwnd ${1 + random.number(50)} initrwnd ${1 + random.number(50)}` : "",
@@ -152,12 +174,15 @@ function attributes(random: Random): string {
   ].join(" ");
 }
 
+const source = (random: Random, hosts: readonly string[]): string =>
+  hosts.length > 0 && random.oneIn(4) ? `src ${random.pick(hosts)}` : "";
+
 const NOWHERE = ["blackhole", "unreachable", "prohibit", "throw"];
 
 function routeLine(random: Random, nic: Nic, nics: readonly Nic[]): string {
   const to = random.oneIn(4) ? "default" : `10.${100 + random.number(100)}.0.0/16`;
   const tos = random.oneIn(10) ? "tos 0x10" : "";
-  const rest = `${tos} ${attributes(random)}`;
+  const rest = `${tos} ${attributes(random)} ${source(random, nic.four)}`;
   switch (random.number(7)) {
     case 0:
       return `route append ${to} dev ${nic.name} scope link ${rest}`;
@@ -178,7 +203,7 @@ function routeLine(random: Random, nic: Nic, nics: readonly Nic[]): string {
 
 function route6Line(random: Random, nic: Nic, nics: readonly Nic[]): string {
   const to = random.oneIn(4) ? "default" : `2001:db8:${random.number(9)}::/48`;
-  const rest = attributes(random);
+  const rest = `${attributes(random)} ${source(random, nic.six)}`;
   const preference = random.oneIn(6) ? `pref ${random.pick(["low", "high"])}` : "";
   switch (random.number(5)) {
     case 0:
@@ -227,8 +252,20 @@ const SETTINGS: readonly (readonly [string, readonly string[]])[] = [
   ["ipv4/conf/NIC/proxy_arp", ["1"]],
   ["ipv4/conf/NIC/forwarding", ["1"]],
   ["ipv4/conf/NIC/accept_local", ["1"]],
+  ["ipv4/conf/NIC/accept_redirects", ["0"]],
+  ["ipv4/conf/NIC/arp_accept", ["1", "2"]],
+  ["ipv4/conf/NIC/arp_filter", ["1"]],
+  ["ipv4/conf/NIC/promote_secondaries", ["1"]],
+  ["ipv4/conf/NIC/route_localnet", ["1"]],
+  ["ipv4/conf/NIC/send_redirects", ["0"]],
+  ["ipv4/conf/NIC/src_valid_mark", ["1"]],
   ["ipv4/conf/all/rp_filter", ["1", "2"]],
+  ["ipv4/conf/all/arp_ignore", ["1"]],
+  ["ipv4/conf/all/route_localnet", ["1"]],
   ["ipv6/conf/NIC/accept_ra", ["0", "2"]],
+  ["ipv6/conf/NIC/accept_redirects", ["0"]],
+  ["ipv6/conf/NIC/autoconf", ["0"]],
+  ["ipv6/conf/NIC/use_tempaddr", ["1", "2"]],
   ["ipv6/conf/NIC/forwarding", ["1"]],
   ["ipv6/conf/NIC/proxy_ndp", ["1"]],
   ["ipv6/conf/NIC/disable_ipv6", ["1"]],
