@@ -6,7 +6,7 @@ import { readProc } from "../../sys/identity.ts";
 import { listProcesses } from "../../sys/inventory/processes.ts";
 import { settledDifference } from "../harness/settle.ts";
 import { type Blow, FAULTS, type Fault } from "./faults.ts";
-import type { Operation } from "./operations.ts";
+import type { Operation } from "./operation.ts";
 import type { Site } from "./site.ts";
 import { wrongView } from "./view.ts";
 
@@ -108,6 +108,8 @@ export async function runCell(
   if (blow === undefined && operation.waits !== true)
     problems.push(`${operation.name} did not come to ${step}`);
   await attempt(() => fault.heal?.(site));
+  if (fault.passes === true && blow === "error")
+    await attempt(() => operation.settled?.(site, subject, deadlineIn(VIEW_MS, "settle")));
   clock.lap("heal");
   if (blow === "go" || blow === "error") {
     const view = deadlineIn(VIEW_MS, "see what containerd says");
@@ -116,6 +118,7 @@ export async function runCell(
   await attempt(() => untilRight(async () => zombieOf(site), deadlineIn(REAP_MS, "reap")));
   clock.lap("view");
   await attempt(() => site.node.removePods(deadlineIn(CLEAN_MS, "remove the pods")));
+  await attempt(() => operation.tidy?.(site, deadlineIn(CLEAN_MS, "tidy")));
   clock.lap("clean");
   idle();
   const settle = deadlineIn(SETTLE_MS, "settle");
@@ -206,6 +209,7 @@ export async function stepsOf(site: Site, operation: Operation): Promise<Step[]>
   await laggards(operation);
   site.meeting.attend(undefined);
   await site.node.removePods(deadlineIn(CLEAN_MS, "remove the pods"));
+  await operation.tidy?.(site, deadlineIn(CLEAN_MS, "tidy"));
   return [...steps.values()];
 }
 

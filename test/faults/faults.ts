@@ -7,7 +7,7 @@ import { containerdPaths } from "../harness/containerd-config.ts";
 import { run } from "../harness/run.ts";
 import type { Answer, Encounter } from "./meeting.ts";
 import { closeMonitors, isMonitored, panicGuests, pauseGuests, resumeGuests } from "./monitor.ts";
-import type { Subject } from "./operations.ts";
+import type { Subject } from "./operation.ts";
 import type { Site } from "./site.ts";
 import {
   atCni,

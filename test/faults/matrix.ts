@@ -3,7 +3,7 @@ import type { Choice } from "./choice.ts";
 import type { Fault } from "./faults.ts";
 import { gateFor } from "./gate.ts";
 import { runLane } from "./lanes.ts";
-import type { Operation } from "./operations.ts";
+import type { Operation } from "./operation.ts";
 import { keepTemplates, openSite } from "./site.ts";
 
 export interface MatrixRequest {

@@ -6,8 +6,13 @@ import { listProcesses } from "../../sys/inventory/processes.ts";
 import { readNames } from "../../sys/inventory/read.ts";
 import { libc } from "../../sys/libc.ts";
 import { identify, type ProcessIdentity, waitForExit } from "../../sys/process.ts";
+import type { TestNode } from "../harness/node.ts";
 import { runOk } from "../harness/run.ts";
-import type { Site } from "./site.ts";
+
+/** Whose VMs are meant. */
+interface Site {
+  readonly node: TestNode;
+}
 
 /** QEMU of a site's pod, and the descriptor of its end of the connection to the shim. */
 interface Monitored {

@@ -1,38 +1,14 @@
 import { existsSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
-import { connectManagement, methods } from "../../cli/management-client.ts";
-import { Neighbor, Route } from "../../proto/gen/tapir/agent/v1/agent.ts";
-import { ChangeInterfaceRequest } from "../../proto/gen/tapir/management/v1/management.ts";
 import { sandboxDirectory } from "../../shim/state/directory.ts";
 import { readTimeline } from "../../shim/state/timeline.ts";
 import type { Deadline } from "../../sys/deadline.ts";
-import { RTPROT } from "../../sys/netlink/records.ts";
 import { addLink, interfacesUntil } from "../harness/guest-interfaces.ts";
 import { runOk } from "../harness/run.ts";
 import type { TestPod } from "../harness/workload.ts";
+import { networkOperations } from "./network-operations.ts";
+import type { Operation, Subject } from "./operation.ts";
 import type { Site } from "./site.ts";
-
-/** What an operation is done to. */
-export interface Subject {
-  readonly pod?: TestPod;
-  readonly netns?: string;
-  readonly container?: string;
-}
-
-/** Something users do; a fault happens while `run` runs. */
-export interface Operation {
-  readonly name: string;
-  /** Seconds until nothing more is to be expected; of a call, what it may take, of a wait, how long it is waited. */
-  readonly limitSeconds: number;
-  /** The same when the guest does not answer: its deadlines pass, and what was begun is taken back. */
-  readonly muteSeconds?: number;
-  /** Whether a container may have ended though its pod is ready: it was stopped first, or did not start. */
-  readonly endsContainers?: boolean;
-  /** Nobody is called: it comes about by itself, and again after a failure that passes. */
-  readonly waits?: boolean;
-  prepare(site: Site, deadline: Deadline): Promise<Subject>;
-  run(site: Site, subject: Subject, deadline: Deadline): Promise<void>;
-}
 
 /** Longer than any deadline of the product under TCG: 120 s to make a pod or container, as long again to take it back. */
 const CALL_SECONDS = 270;
@@ -112,21 +88,6 @@ function laterSteps(directory: string): string[] {
   }
 }
 
-/** As `tapir network` does: each verb has steps between which it may end. */
-async function change(site: Site, { pod: target }: Subject, deadline: Deadline): Promise<void> {
-  const directory = sandboxDirectory(site.node.stateDirectory, "k8s.io", target?.id ?? "");
-  using connection = await deadline.race(connectManagement(directory));
-  const call: typeof connection.call = (method, request) => deadline.race(connection.call(method, request));
-  await call(methods.updateInterface, ChangeInterfaceRequest.create({ device: "eth0", mtu: 1400 }));
-  const { routes } = await call(methods.listRoutes, {});
-  const nowhere = Route.create({ destination: "192.0.2.0/24", family: 4, table: 254, protocol: 3, type: 6 });
-  const configured = routes.filter(({ protocol }) => protocol !== RTPROT.KERNEL);
-  await call(methods.updateRoutes, { routes: [...configured, nowhere] });
-  const entry = Neighbor.create({ address: "10.88.0.99", device: "eth0", mac: "02:00:00:00:00:99" });
-  await call(methods.addNeighbors, { neighbors: [entry], exactly: false });
-  await call(methods.removeInterface, ChangeInterfaceRequest.create({ device: "eth0" }));
-}
-
 async function crictl(site: Site, args: readonly string[], deadline: Deadline): Promise<void> {
   const { exitCode, stderr } = await site.work.crictl(args, deadline);
   if (exitCode !== 0) throw new Error(`crictl ${args.join(" ")}: ${stderr.trim().slice(-1000)}`);
@@ -174,8 +135,8 @@ export const OPERATIONS: readonly Operation[] = [
       crictl(site, ["update", "--cpu-share", "512", container], deadline),
   },
   { name: "plug", limitSeconds: WAIT_SECONDS, waits: true, prepare: pod, run: plug },
-  { name: "change", limitSeconds: CALL_SECONDS, prepare: pod, run: change },
   { name: "unplug", limitSeconds: WAIT_SECONDS, waits: true, prepare: plugged, run: unplug },
+  ...networkOperations(running, CALL_SECONDS),
   {
     name: "stop",
     limitSeconds: STOP_SECONDS,

@@ -5,7 +5,7 @@ import { readMounts } from "../../sys/inventory/mountinfo.ts";
 import { listProcesses } from "../../sys/inventory/processes.ts";
 import { run } from "../harness/run.ts";
 import type { Encounter } from "./meeting.ts";
-import type { Subject } from "./operations.ts";
+import type { Subject } from "./operation.ts";
 import type { Site } from "./site.ts";
 
 /** What faults strike: where it is, and how it is hit. */

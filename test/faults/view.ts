@@ -1,6 +1,6 @@
 import type { Deadline } from "../../sys/deadline.ts";
 import type { Fault } from "./faults.ts";
-import type { Operation } from "./operations.ts";
+import type { Operation } from "./operation.ts";
 import type { Site } from "./site.ts";
 import { QEMU, runs } from "./targets.ts";
 
