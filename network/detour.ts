@@ -21,10 +21,12 @@ export async function openDetour(plan: NicPlan, place: PodPlace, deadline: Deadl
   return detour;
 }
 
+/** One for each NIC: a link has one root queue. */
+export const detourName = ({ tapName }: Pick<NicPlan, "tapName">): string => tapName.replace(/^tap/, "ifb");
+
 async function makeBlock(plan: NicPlan, place: PodPlace, deadline: Deadline): Promise<LinkReference> {
   const { netns, netnsInode, socket, ledger } = place;
-  // One each: a link has one root queue.
-  const name = plan.tapName.replace(/^tap/, "ifb");
+  const name = detourName(plan);
   const entry = { kind: "link", netns, netnsInode, name } as const;
   const { value } = await ledger.acquire("network.detour", entry, async ({ amend }) => {
     try {

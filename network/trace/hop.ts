@@ -18,7 +18,8 @@ export interface HopSide {
 
 /** From the node to the guest. */
 export const HOPS = ["host link", "pod link", "tc filter", "tap", "virtio queue", "guest NIC"] as const;
-export type HopName = (typeof HOPS)[number];
+/** "ifb": where frames to the guest wait for their turn, between pod link and tap, when a macvtap's rate is limited. */
+export type HopName = (typeof HOPS)[number] | "ifb";
 
 /** A hop that is not there, or cannot be asked. */
 export function brokenHop(name: HopName, object: string, fault: string): Hop {

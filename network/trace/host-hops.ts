@@ -5,6 +5,7 @@ import { IFF, type Link } from "../../sys/netlink/records.ts";
 import { openRoute, type RouteSocket } from "../../sys/netlink/socket.ts";
 import { findIngress, listIngressFilters } from "../../sys/netlink/traffic.ts";
 import type { AttachedNic } from "../attached-nic.ts";
+import { detourName } from "../detour.ts";
 import { brokenHop, type Hop, type HopSide } from "./hop.ts";
 
 /** The hops outside the VM, from the node's link to the tap: what they are, and what they counted so far. */
@@ -24,7 +25,11 @@ export async function hostHops(
   if (link === undefined) return [brokenHop("pod link", nic.plan.link.name, "it is gone"), tapHop];
   const filter = options.redirects ? [await filterHop(pod, link.link, tap?.link, nic.tapName, deadline)] : [];
   const podId = await netnsIdOf(node, netns, deadline);
-  return [...hostHop(link.link, onNode, podId), receivingHop("pod link", link), ...filter, tapHop];
+  const detour = inPod.filter((one) => one.link.name === detourName(nic)).map(detourHop);
+  return [
+    ...[...hostHop(link.link, onNode, podId), receivingHop("pod link", link)],
+    ...[...detour, ...filter, tapHop],
+  ];
 }
 
 /** The other end of the pod's link, as far as it lies on the node; what others use too is not counted. */
@@ -71,6 +76,12 @@ function sendingHop(name: "host link" | "tap", { link, counters }: CountedLink):
     toGuest: { fault, packets: counters.sentPackets, dropped: counters.sentDropped },
     fromGuest: { fault, packets: counters.receivedPackets, dropped: counters.receivedDropped },
   };
+}
+
+/** What is sent to it comes in on the pod's link again; frames from the guest do not pass it. */
+function detourHop({ link, counters }: CountedLink): Hop {
+  const toGuest = { fault: faultOf(link), packets: counters.sentPackets, dropped: counters.sentDropped };
+  return { name: "ifb", object: link.name, toGuest, fromGuest: {} };
 }
 
 const faultOf = ({ flags }: Link): string | undefined => ((flags & IFF.UP) === 0 ? "it is down" : undefined);

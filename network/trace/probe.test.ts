@@ -24,11 +24,13 @@ function probes(addresses: readonly string[], gateways: readonly string[]): stri
   return probeAddresses({ netns: "", netnsInode: 0, loopbackIndex: 1, rules: [], ...found }, [plan]);
 }
 
-test("gateways, each once", (t) => {
+test("gateways, each once; one of the link alone with its link", (t) => {
   t.deepEqual(probes(["10.0.0.7/24"], ["10.0.0.1", "fd00::1", "10.0.0.1", "fe80::1"]), [
     "10.0.0.1",
     "fd00::1",
+    "fe80::1%eth0",
   ]);
+  t.deepEqual(probes(["fe80::7/64"], ["fe80::1"]), ["fe80::1%eth0"]);
 });
 
 test("without one, the first other address of the subnet", (t) => {

@@ -8,12 +8,12 @@ const HOST_BITS_OF_A_SUBNET = 31;
  * Pure.
  */
 export function probeAddresses({ links, routes }: DiscoveredNetwork, plans: readonly NicPlan[]): string[] {
-  return plans.flatMap(({ link: { index } }) => {
+  return plans.flatMap(({ name, link: { index } }) => {
     const gateways = routes.filter((route) => route.index === index && route.gateway !== undefined);
     // A link-local address says nothing without its link.
-    const named = gateways
-      .map(({ gateway = "" }) => gateway)
-      .filter((gateway) => !gateway.startsWith("fe80:"));
+    const named = gateways.map(({ gateway = "" }) =>
+      gateway.startsWith("fe80:") ? `${gateway}%${name}` : gateway,
+    );
     if (named.length > 0) return [...new Set(named)];
     const found = links.find(({ link }) => link.index === index);
     const subnet = found?.addresses.find(
