@@ -3,7 +3,10 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
+import { pingFromGuest } from "../../cli/management-client.ts";
+import { sandboxDirectory } from "../../shim/state/directory.ts";
 import { deadlineIn } from "../../sys/deadline.ts";
+import { pauseGuests, resumeGuests } from "../faults/monitor.ts";
 import type { PodStatus } from "../harness/crictl.ts";
 import { useNode } from "../harness/fixture.ts";
 import { PAUSE_IMAGE } from "../harness/pause-image.ts";
@@ -149,6 +152,36 @@ test.serial("the tap is down, the guest's link is down, the node's end is down",
   t.is(nodeDown.toGuest.stopsAt, "host link");
   t.is(nodeDown.fromGuest.stopsAt, "host link");
   await onNode(`ip link set ${veth} up`);
+});
+
+test.serial(
+  "the guest stands still: it is named, and what it does not take is not its hops' fault",
+  async (t) => {
+    const site = { node: node() };
+    t.true(await pauseGuests(site, soon("pause")));
+    const { hops, toGuest, fromGuest } = await traced();
+    await resumeGuests(site, soon("resume"));
+    t.is(toGuest.stopsAt, "guest NIC");
+    t.is(fromGuest.stopsAt, "guest NIC");
+    t.regex(fromGuest.reason, /^the guest does not answer: /);
+    t.true(hops.every(({ hop, toGuest: { fault } }) => (fault === "") === (hop !== "guest NIC")));
+    t.is((await traced()).toGuest.stopsAt, "");
+  },
+);
+
+test.serial("a gateway that has a link-local address only can be probed", async (t) => {
+  const address = /inet6 (fe80::[0-9a-f:]+)/.exec(await onNode("ip -6 addr show dev tapir0"))?.[1];
+  const directory = sandboxDirectory(node().stateDirectory, "k8s.io", pod.id);
+  await t.notThrowsAsync(pingFromGuest(directory, `${address}%eth0`, 10_000));
+});
+
+test.serial("the pod's link is down", async (t) => {
+  await inPod("ip link set eth0 down");
+  const { toGuest, fromGuest } = await traced();
+  t.is(toGuest.stopsAt, "pod link");
+  t.is(toGuest.reason, "it is down");
+  t.true(["pod link", "guest NIC"].includes(fromGuest.stopsAt), "the guest's follows it");
+  await inPod("ip link set eth0 up");
 });
 
 test.serial("what cannot be traced is said so", async (t) => {
