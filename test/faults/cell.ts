@@ -5,9 +5,10 @@ import { reasonOf } from "../../sys/error.ts";
 import { readProc } from "../../sys/identity.ts";
 import { listProcesses } from "../../sys/inventory/processes.ts";
 import { settledDifference } from "../harness/settle.ts";
-import { type Blow, FAULTS, type Fault } from "./faults.ts";
+import type { Blow, Fault } from "./faults.ts";
 import type { Operation } from "./operation.ts";
 import type { Site } from "./site.ts";
+import { laggards, preparing } from "./steps.ts";
 import { wrongView } from "./view.ts";
 
 /** One operation with one fault at one of its steps. */
@@ -39,8 +40,6 @@ export interface CellResult {
 
 /** What a test program takes longer than it was given. */
 const TOLERANCE_MS = 5_000;
-/** Nothing is said of it: a busy machine may take so long. */
-const PREPARE_MS = 180_000;
 const VIEW_MS = 20_000;
 const CLEAN_MS = 60_000;
 /** A shim that nobody needs ends by itself after 30 s. */
@@ -48,7 +47,6 @@ const SETTLE_MS = 45_000;
 /** An end is noticed at once; on a busy machine, soon. */
 const REAP_MS = 5_000;
 const LOOK_AGAIN_MS = 100;
-const LAST_STEPS_MS = 500;
 
 /** Seconds that the operation may take with that fault. */
 function limitOf({ limitSeconds, muteSeconds, waits }: Operation, fault: Fault): number {
@@ -65,7 +63,7 @@ export async function runCell(
 ): Promise<CellResult> {
   const clock = startClock();
   site.renewTemplate();
-  const subject = await operation.prepare(site, deadlineIn(PREPARE_MS, `prepare ${operation.name}`));
+  const subject = await operation.prepare(site, preparing(operation), {});
   clock.lap("prepare");
   let blow: Blow | undefined;
   /** The operation may be over before the fault is. */
@@ -156,11 +154,6 @@ function startClock(): { readonly laps: Record<string, number>; lap(name: string
   };
 }
 
-/** What comes about by itself may be seen before its last steps are done. */
-async function laggards({ waits }: Operation): Promise<void> {
-  if (waits === true) await setTimeout(LAST_STEPS_MS);
-}
-
 /** A process that has ended and that its parent, one of the site's, has not noticed. */
 function zombieOf({ node }: Site): string | undefined {
   const parents = new Set(listProcesses(node.mark).pids);
@@ -182,35 +175,6 @@ async function untilRight(wrong: () => Promise<string | undefined>, deadline: De
     if (deadline.remainingMs() < LOOK_AGAIN_MS) throw new Error(fault);
     await setTimeout(LOOK_AGAIN_MS);
   }
-}
-
-/** A step of an operation, and what cannot strike there. */
-export interface Step {
-  readonly name: string;
-  /** Names of faults. */
-  readonly absent: readonly string[];
-}
-
-/** The steps that an operation comes to, each once, in their order. */
-export async function stepsOf(site: Site, operation: Operation): Promise<Step[]> {
-  const subject = await operation.prepare(site, deadlineIn(PREPARE_MS, `prepare ${operation.name}`));
-  const steps = new Map<string, Step>();
-  site.meeting.attend((encounter) => {
-    const { step: name } = encounter;
-    const absent = FAULTS.filter((fault) => fault.present?.(site, subject, encounter) === false).map(
-      (fault) => fault.name,
-    );
-    if (!steps.has(name)) steps.set(name, { name, absent });
-    return "go";
-  });
-  // Its time is not judged here; without its steps there is no matrix.
-  const limitMs = Math.max(operation.limitSeconds * 1000, PREPARE_MS);
-  await operation.run(site, subject, deadlineIn(limitMs, operation.name));
-  await laggards(operation);
-  site.meeting.attend(undefined);
-  await site.node.removePods(deadlineIn(CLEAN_MS, "remove the pods"));
-  await operation.tidy?.(site, deadlineIn(CLEAN_MS, "tidy"));
-  return [...steps.values()];
 }
 
 const unstruck = ({ operation, step, fault }: Cell) => ({

@@ -1,6 +1,6 @@
-import type { Step } from "./cell.ts";
 import { FAULTS, type Fault } from "./faults.ts";
 import type { Operation } from "./operation.ts";
+import type { Step } from "./steps.ts";
 
 /** Which of an operation's steps a fault strikes. Rules, not lists: steps and faults that are new take part by themselves. */
 export type Choice = (operation: Operation, fault: Fault, steps: readonly Step[]) => readonly Step[];

@@ -1,10 +1,11 @@
-import { type Cell, type CellResult, nothingToStrike, type Step, stepsOf } from "./cell.ts";
+import { type Cell, type CellResult, nothingToStrike } from "./cell.ts";
 import type { Choice } from "./choice.ts";
 import type { Fault } from "./faults.ts";
 import { gateFor } from "./gate.ts";
 import { runLane } from "./lanes.ts";
 import type { Operation } from "./operation.ts";
 import { keepTemplates, openSite } from "./site.ts";
+import { findSteps, type Step } from "./steps.ts";
 
 export interface MatrixRequest {
   readonly operations: readonly Operation[];
@@ -33,8 +34,10 @@ export async function runMatrix(request: MatrixRequest): Promise<void> {
   const site = await openSite(kept);
   const cells: Cell[] = [];
   try {
+    const unknown = operations.filter((operation) => request.steps?.(operation) === undefined);
+    const found = await findSteps(site, unknown);
     for (const operation of operations) {
-      const steps = request.steps?.(operation) ?? (await stepsOf(site, operation));
+      const steps = request.steps?.(operation) ?? found.get(operation) ?? [];
       onSteps?.(operation, steps);
       const chosen = cellsOf(request, operation, steps);
       for (const { cell, absent } of chosen) if (absent && !skip(cell)) onResult(nothingToStrike(cell));

@@ -15,9 +15,13 @@ type Prepare = Operation["prepare"];
 export function networkOperations(pod: Prepare, limitSeconds: number): Operation[] {
   const operation = (verb: string, input: unknown, prepare: Prepare = pod): Operation => ({
     name: verb,
+    life: "network",
     limitSeconds,
     prepare,
-    run: (site, subject, deadline) => change(site, subject, verb, input, deadline),
+    async run(site, subject, deadline) {
+      await change(site, subject, verb, input, deadline);
+      return {};
+    },
     settled: becomesEqual,
   });
   const address = { Family: 2, Address: "10.77.0.2", Mask: "24" };
@@ -26,17 +30,21 @@ export function networkOperations(pod: Prepare, limitSeconds: number): Operation
       ...operation("add-iface", { Name: SPARE, IPAddresses: [address] }, withSpare(pod)),
       tidy: removeSpare,
     },
-    operation("update-iface", { Device: "eth0", Name: "renamed", Mtu: 1300 }),
     operation("update-routes", [{ Dest: "192.0.2.0/24", Gateway: "10.88.0.1", Device: "eth0" }]),
     operation("del-iface", { Name: "eth0" }),
+    // Afterwards no other finds its link.
+    {
+      ...operation("update-iface", { Device: "eth0", Name: "renamed", Mtu: 1300 }),
+      life: "link",
+    },
   ];
 }
 
 /** The node has a link that the pod may get. */
 const withSpare =
   (pod: Prepare): Prepare =>
-  async (site, deadline) => {
-    const subject = await pod(site, deadline);
+  async (site, deadline, before) => {
+    const subject = await pod(site, deadline, before);
     const args = ["link", "add", `far-${SPARE}`, "type", "veth", "peer", "name", SPARE];
     await runOk({ command: "ip", args, netns: site.node.netns, deadline });
     return subject;

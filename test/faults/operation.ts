@@ -7,6 +7,10 @@ export interface Subject {
   readonly pod?: TestPod;
   readonly netns?: string;
   readonly container?: string;
+  /** What has been done to it by now. */
+  readonly started?: boolean;
+  readonly plugged?: boolean;
+  readonly stopped?: boolean;
 }
 
 /** Something users do; a fault happens while `run` runs. */
@@ -20,8 +24,12 @@ export interface Operation {
   readonly endsContainers?: boolean;
   /** Nobody is called: it comes about by itself, and again after a failure that passes. */
   readonly waits?: boolean;
-  prepare(site: Site, deadline: Deadline): Promise<Subject>;
-  run(site: Site, subject: Subject, deadline: Deadline): Promise<void>;
+  /** Operations of one life can be done to one pod, one after the other. */
+  readonly life: "containers" | "share" | "nics" | "network" | "link";
+  /** Makes of what there is what the operation needs. */
+  prepare(site: Site, deadline: Deadline, before: Subject): Promise<Subject>;
+  /** Returns what is new. */
+  run(site: Site, subject: Subject, deadline: Deadline): Promise<Subject>;
   /** Resolves when all is well again after a step that failed. */
   settled?(site: Site, subject: Subject, deadline: Deadline): Promise<void>;
   /** Takes away what was prepared and does not go with the pod. */

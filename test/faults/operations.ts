@@ -30,37 +30,51 @@ const LOOK_AGAIN_MS = 100;
 /** The step of the pod's timeline after which there is nothing more to do for the share. */
 const SHARE_MOUNTED = "mount share";
 
-async function pod(site: Site, deadline: Deadline): Promise<Subject & { readonly pod: TestPod }> {
+type WithPod = Subject & { readonly pod: TestPod };
+
+async function pod(site: Site, deadline: Deadline, before: Subject): Promise<WithPod> {
+  if (before.pod !== undefined) return { ...before, pod: before.pod };
   const made = await site.work.pod("faulty", deadline);
   const { netnsPath } = await site.node.crictl.inspectp(made.id, deadline);
   return { pod: made, netns: netnsPath };
 }
 
-async function created(site: Site, deadline: Deadline): Promise<Subject> {
-  const subject = await pod(site, deadline);
+async function created(site: Site, deadline: Deadline, before: Subject): Promise<WithPod> {
+  const subject = await pod(site, deadline, before);
+  if (subject.container !== undefined) return subject;
   return { ...subject, container: await subject.pod.create("one", SLEEP, deadline) };
 }
 
-async function running(site: Site, deadline: Deadline): Promise<Subject> {
-  const subject = await pod(site, deadline);
-  return { ...subject, container: await subject.pod.start("one", SLEEP, deadline) };
+async function running(site: Site, deadline: Deadline, before: Subject): Promise<WithPod> {
+  const subject = await created(site, deadline, before);
+  return subject.started === true ? subject : { ...subject, ...(await start(site, subject, deadline)) };
 }
 
-async function plugged(site: Site, deadline: Deadline): Promise<Subject> {
-  const subject = await pod(site, deadline);
-  await plug(site, subject, deadline);
-  return subject;
+async function start(site: Site, { container = "" }: Subject, deadline: Deadline): Promise<Subject> {
+  await crictl(site, ["start", container], deadline);
+  return { started: true };
+}
+
+async function plugged(site: Site, deadline: Deadline, before: Subject): Promise<WithPod> {
+  const subject = await pod(site, deadline, before);
+  return subject.plugged === true ? subject : { ...subject, ...(await plug(site, subject, deadline)) };
 }
 
 /** As CNI does for a network that is added later; the monitor sees it. */
-async function plug(site: Site, { pod: target, netns = "" }: Subject, deadline: Deadline): Promise<void> {
+async function plug(site: Site, { pod: target, netns = "" }: Subject, deadline: Deadline): Promise<Subject> {
   await addLink(site.node, netns, { link: LINK, far: `${LINK}-far` }, deadline);
   await interfacesUntil(site.node, target?.id ?? "", (names) => names.includes(LINK), deadline);
+  return { plugged: true };
 }
 
-async function unplug(site: Site, { pod: target, netns = "" }: Subject, deadline: Deadline): Promise<void> {
+async function unplug(
+  site: Site,
+  { pod: target, netns = "" }: Subject,
+  deadline: Deadline,
+): Promise<Subject> {
   await runOk({ command: "ip", args: ["link", "del", LINK], deadline, netns });
   await interfacesUntil(site.node, target?.id ?? "", (names) => !names.includes(LINK), deadline);
+  return { plugged: false };
 }
 
 /** Until the pod has its folder share. When it cannot, the container's start tries again: then the wait is over some time. */
@@ -96,12 +110,14 @@ async function crictl(site: Site, args: readonly string[], deadline: Deadline): 
 export const OPERATIONS: readonly Operation[] = [
   {
     name: "runp",
+    life: "containers",
     limitSeconds: CALL_SECONDS,
-    prepare: async () => ({}),
-    run: async (site, _, deadline) => void (await pod(site, deadline)),
+    prepare: async (_, __, before) => before,
+    run: (site, subject, deadline) => pod(site, deadline, subject),
   },
   {
     name: "create",
+    life: "share",
     limitSeconds: CALL_SECONDS,
     prepare: pod,
     async run(site, { pod: target }, deadline) {
@@ -109,36 +125,45 @@ export const OPERATIONS: readonly Operation[] = [
       site.meeting.letGo();
       await target?.create("one", SLEEP, deadline);
       await shareSettled(site, target?.id ?? "", deadline);
+      return {};
     },
   },
   {
     name: "start",
+    life: "containers",
     limitSeconds: ASK_SECONDS,
     muteSeconds: CALL_SECONDS,
     endsContainers: true,
     prepare: created,
-    run: (site, { container = "" }, deadline) => crictl(site, ["start", container], deadline),
+    run: start,
   },
   {
     name: "exec",
+    life: "containers",
     limitSeconds: ASK_SECONDS,
     muteSeconds: MUTE_EXEC_SECONDS,
     prepare: running,
-    run: (site, { container = "" }, deadline) =>
-      crictl(site, ["exec", "--sync", container, "sh", "-c", "exit 0"], deadline),
+    async run(site, { container = "" }, deadline) {
+      await crictl(site, ["exec", "--sync", container, "sh", "-c", "exit 0"], deadline);
+      return {};
+    },
   },
   {
     name: "update",
+    life: "containers",
     limitSeconds: ASK_SECONDS,
     prepare: running,
-    run: (site, { container = "" }, deadline) =>
-      crictl(site, ["update", "--cpu-share", "512", container], deadline),
+    async run(site, { container = "" }, deadline) {
+      await crictl(site, ["update", "--cpu-share", "512", container], deadline);
+      return {};
+    },
   },
-  { name: "plug", limitSeconds: WAIT_SECONDS, waits: true, prepare: pod, run: plug },
-  { name: "unplug", limitSeconds: WAIT_SECONDS, waits: true, prepare: plugged, run: unplug },
+  { name: "plug", life: "nics", limitSeconds: WAIT_SECONDS, waits: true, prepare: pod, run: plug },
+  { name: "unplug", life: "nics", limitSeconds: WAIT_SECONDS, waits: true, prepare: plugged, run: unplug },
   ...networkOperations(running, CALL_SECONDS),
   {
     name: "stop",
+    life: "containers",
     limitSeconds: STOP_SECONDS,
     endsContainers: true,
     prepare: running,
@@ -146,17 +171,23 @@ export const OPERATIONS: readonly Operation[] = [
       await crictl(site, ["stopp", target?.id ?? ""], deadline);
       // containerd answers when the pod has ended, while the shim is still undoing.
       await directoryGone(site, target?.id ?? "", deadline);
+      return { stopped: true };
     },
   },
   {
     name: "remove",
+    life: "containers",
     limitSeconds: REMOVE_SECONDS,
     endsContainers: true,
-    async prepare(site, deadline) {
-      const subject = await running(site, deadline);
-      await crictl(site, ["stopp", subject.pod?.id ?? ""], deadline);
+    async prepare(site, deadline, before) {
+      if (before.stopped === true) return before;
+      const subject = await running(site, deadline, before);
+      await crictl(site, ["stopp", subject.pod.id], deadline);
       return subject;
     },
-    run: (site, { pod: target }, deadline) => crictl(site, ["rmp", target?.id ?? ""], deadline),
+    async run(site, { pod: target }, deadline) {
+      await crictl(site, ["rmp", target?.id ?? ""], deadline);
+      return {};
+    },
   },
 ];

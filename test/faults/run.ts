@@ -1,12 +1,13 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type { Cell, CellResult, Step } from "./cell.ts";
+import type { Cell, CellResult } from "./cell.ts";
 import { diagonals, theseSteps } from "./choice.ts";
 import { drawSvg, drawText, isGreen, isNotApplicable, isRed } from "./draw.ts";
 import { FAULTS } from "./faults.ts";
 import { runMatrix } from "./matrix.ts";
 import { OPERATIONS } from "./operations.ts";
+import type { Step } from "./steps.ts";
 import { planText, summaryText } from "./summary.ts";
 
 /**
