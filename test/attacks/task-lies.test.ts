@@ -1,7 +1,5 @@
 // A malicious guest behind the real Task service: what it says about processes neither grows the shim nor stops it.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
@@ -9,7 +7,7 @@ import { Status } from "../../proto/gen/containerd/types/task.ts";
 import * as api from "../../proto/gen/tapir/agent/v1/container.ts";
 import { Code } from "../../sys/status.ts";
 import { hostileAgent, type Lies } from "../fakes/hostile-agent.ts";
-import { startTaskShim } from "../fakes/task-shim.ts";
+import { type HostilePod, honest, hostilePod } from "../fakes/hostile-pod.ts";
 
 const CALL_MS = 30_000;
 /** Far more than a bounded amount needs, far less than a flood. */
@@ -17,43 +15,19 @@ const MEMORY_BYTES = 64 << 20;
 /** QEMU's, in these tests; what the guest says is no pid of the host. */
 const VM_PID = 4242;
 
-const honest = {
-  createContainer: (_, answer) => answer(null, api.CreateContainerResponse.fromPartial({ pid: 1 })),
-  startContainer: (_, answer) => answer(null, {}),
-  signalProcess: (_, answer) => answer(null, {}),
-  removeContainer: (_, answer) => answer(null, {}),
-  removeProcess: (_, answer) => answer(null, {}),
-} satisfies Lies;
-
-/** A sandbox with a container in it whose guest tells `lies`. */
-async function podOf(t: ExecutionContext, lies: Lies) {
-  const { agent } = await hostileAgent(t, { ...honest, ...lies });
-  const shim = await startTaskShim(t, {}, agent.containers);
-  shim.created.resolve();
-  await shim.create();
-  await shim.call("start", { id: "pod" });
-  const bundle = mkdtempSync(join(tmpdir(), "lies-"));
-  t.teardown(() => rmSync(bundle, { recursive: true }));
-  mkdirSync(join(bundle, "rootfs"));
-  const annotations = {
-    "io.kubernetes.cri.container-type": "container",
-    "io.kubernetes.cri.sandbox-id": "pod",
-  };
-  const spec = { annotations, process: { args: ["sh"] }, root: { path: "rootfs" } };
-  writeFileSync(join(bundle, "config.json"), JSON.stringify(spec));
-  const createContainer = (stdout = "") => shim.call("create", { id: "c", bundle, stdout });
-  return { ...shim, bundle, createContainer };
-}
+/** A sandbox whose guest tells `lies`. */
+const podOf = async (t: ExecutionContext, lies: Lies): Promise<HostilePod> =>
+  hostilePod(t, (await hostileAgent(t, { ...honest, ...lies })).agent.containers);
 
 /** Whatever the guest does: State, Kill and Delete go on, soon. */
-async function stillServed(t: ExecutionContext, { call }: Pick<Awaited<ReturnType<typeof podOf>>, "call">) {
+async function stillServed(t: ExecutionContext, { call }: Pick<HostilePod, "call">) {
   const startMs = performance.now();
   t.is((await call("state", { id: "pod" })).status, Status.RUNNING);
   await t.throwsAsync(call("state", { id: "nobody" }), { code: Code.NOT_FOUND } as object);
   t.true(performance.now() - startMs < CALL_MS);
 }
 
-async function ended(t: ExecutionContext, pod: Awaited<ReturnType<typeof podOf>>): Promise<void> {
+async function ended(t: ExecutionContext, pod: HostilePod): Promise<void> {
   await stillServed(t, pod);
   await pod.call("kill", { id: "pod", signal: 9 });
   await pod.call("wait", { id: "pod" });

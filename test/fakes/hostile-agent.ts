@@ -30,9 +30,9 @@ export type Lies = Readonly<
  * is never answered. Lies may be changed while it runs.
  */
 export async function hostileAgent(
-  t: ExecutionContext,
+  t: Pick<ExecutionContext, "teardown">,
   lies: Lies,
-): Promise<{ readonly agent: Agent; hangUp(): void }> {
+): Promise<{ readonly agent: Agent; readonly socket: string; hangUp(): void }> {
   const directory = mkdtempSync(join(tmpdir(), "hostile-"));
   const [behind, socket] = ["behind.sock", "agent.sock"].map((name) => join(directory, name)) as [
     string,
@@ -73,7 +73,7 @@ export async function hostileAgent(
     hangUp();
     rmSync(directory, { recursive: true });
   });
-  return { agent, hangUp };
+  return { agent, socket, hangUp };
 }
 
 /** A refusal in the guest's words. */
