@@ -17,7 +17,7 @@ interface RanFunction {
 const ROOT = pathToFileURL(dirname(dirname(import.meta.dirname))).href;
 
 /** Code of the project: neither its tests nor what others wrote. */
-export function isProduct(url: string): boolean {
+function isProduct(url: string): boolean {
   return url.startsWith(`${ROOT}/`) && !/\/(node_modules|test)\//.test(url.slice(ROOT.length));
 }
 
