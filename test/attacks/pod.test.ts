@@ -184,6 +184,8 @@ test.serial("another user of the node reaches no socket and no file of the pod",
     .map((name) => join(directory, name))
     .filter((path) => statSync(path).isSocket());
   t.true(sockets.includes(managementSocket(directory)));
+  // Whether there is room for the longest name is looked at before a pod has anything.
+  t.true(sockets.every((path) => path.length <= managementSocket(directory).length));
   for (const path of sockets) t.is(as(65_534, path), "Permission denied", path);
   t.is(as(0, managementSocket(directory)), "connected");
   const address = readFileSync(join(bundleOf(pod.id), "address"), "utf8").replace("unix://", "");
@@ -238,6 +240,7 @@ for (const [key, value] of [
   ["hypervisor.qemu.initramfs", "/etc/passwd"],
   ["hypervisor.qemu.image", "/dev/sda"],
   ["hypervisor.qemu.kernel_params", "init=/bin/sh"],
+  ["hypervisor.qemu.virtiofsd", "/bin/sh"],
   ["runtime.state_dir", "/etc"],
   ["runtime.enable_annotations", ".*"],
 ] as const) {
