@@ -8,16 +8,29 @@ export interface ProcessIdentity {
   readonly startTime: string;
 }
 
+/** Set before anything of a process that ends is closed (linux/sched.h). */
+const PF_EXITING = 0x4;
+
 /** The identity of a living process; undefined when it is gone or a zombie. */
 export function identify(pid: number): ProcessIdentity | undefined {
-  const stat = readProc(`/proc/${pid}/stat`);
-  if (stat === undefined) return undefined;
-  // The command name is in parentheses and may hold anything: fields start after the last one.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const [state] = fields;
-  const startTime = fields[19];
+  const [state, startTime] = statFields(pid, [0, 19]);
   if (startTime === undefined || state === "Z" || state === "X") return undefined;
   return { pid, startTime };
+}
+
+/** True for a process that has ended or begun to: what it had open may be closed for that reason. */
+export function isEnding(pid: number): boolean {
+  const [flags] = statFields(pid, [6]);
+  return flags === undefined || (Number(flags) & PF_EXITING) !== 0;
+}
+
+/** Fields of /proc/<pid>/stat, counted from the state, which is 0; none when the process is gone. */
+function statFields(pid: number, numbers: readonly number[]): (string | undefined)[] {
+  const stat = readProc(`/proc/${pid}/stat`);
+  if (stat === undefined) return [];
+  // The command name is in parentheses and may hold anything: fields start after the last one.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return numbers.map((number) => fields[number]);
 }
 
 export function isAlive(identity: ProcessIdentity): boolean {

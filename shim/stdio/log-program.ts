@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { deadlineIn } from "../../sys/deadline.ts";
 import { TapirError, wrapError } from "../../sys/error.ts";
+import { isEnding } from "../../sys/identity.ts";
 import type { Ledger } from "../../sys/ledger.ts";
 import { startProgram } from "../../sys/program.ts";
 import { Code } from "../../sys/status.ts";
@@ -30,6 +31,7 @@ export async function startLogProgram(
   address: Extract<StdioAddress, { kind: "binary" }>,
   of: LoggedProcess,
   ledger: Ledger,
+  readyMs = READY_MS,
 ): Promise<LogProgram> {
   const { value: program, release } = await startProgram(ledger, "stdio.logger", {
     command: address.path,
@@ -39,9 +41,7 @@ export async function startLogProgram(
   });
   const [stdout, stderr, ready] = program.pipes as [Socket, Socket, Socket];
   try {
-    await deadlineIn(READY_MS, `start ${address.path}`).race(
-      Promise.race([isReady(ready), endedEarly(address.path, program.exited)]),
-    );
+    await deadlineIn(readyMs, `start ${address.path}`).race(readiness(address.path, ready, program.pid));
   } catch (error) {
     await release();
     throw wrapError(error, { operation: "log to", object: address.path });
@@ -70,16 +70,14 @@ export async function startLogProgram(
   return { stdout: out, stderr: err };
 }
 
-function isReady(ready: Socket): Promise<void> {
-  return new Promise((resolve) => {
-    ready.once("data", () => resolve());
-    ready.once("end", () => resolve());
-    ready.once("error", () => resolve());
+/** Resolves when the program is ready; throws when it has ended instead. */
+async function readiness(path: string, ready: Socket, pid: number): Promise<void> {
+  const said = await new Promise<boolean>((resolve) => {
+    ready.once("data", () => resolve(true));
+    for (const end of ["end", "error"]) ready.once(end, () => resolve(false));
   });
-}
-
-async function endedEarly(path: string, exited: Promise<unknown>): Promise<never> {
-  await exited;
+  // Its end closes the descriptor, too.
+  if (said || !isEnding(pid)) return;
   throw new TapirError({
     code: Code.FAILED_PRECONDITION,
     operation: "start",
