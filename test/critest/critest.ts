@@ -1,6 +1,6 @@
 import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { deadlineIn } from "../../sys/deadline.ts";
+import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { nodeInventory } from "../harness/fixture.ts";
 import { startNode, type TestNode } from "../harness/node.ts";
 import { runOk } from "../harness/run.ts";
@@ -10,12 +10,12 @@ import { critestImages } from "./images.ts";
 import { type CritestCounts, report } from "./report.ts";
 import { removeSegments, segments } from "./shared-memory.ts";
 import { readSkips, type Skip, skipsOf } from "./skip-list.ts";
-import { logOf, runSuite, suiteDeadline } from "./suite.ts";
+import { logOf, runSuite } from "./suite.ts";
 
 /** What others are compared with comes first. */
 export const HANDLERS: readonly string[] = ["runc", "tapir"];
 /** Two processes keep a machine of two cores busy; more only wait for each other. */
-export const DEFAULTS = { handlers: HANDLERS, processes: 2, focus: undefined, minutes: 25 } as const;
+export const DEFAULTS = { handlers: HANDLERS, processes: 2, focus: undefined, minutes: 28 } as const;
 const SKIPS = join(import.meta.dirname, "skip.txt");
 const IMPORT_MS = 60_000;
 const INVENTORY_MS = 60_000;
@@ -28,7 +28,7 @@ export interface CritestOptions {
   readonly processes: number;
   /** Runs only specs whose name this matches. */
   readonly focus: string | undefined;
-  /** For each handler. */
+  /** For all handlers together: CI has half an hour. */
   readonly minutes: number;
 }
 
@@ -37,6 +37,7 @@ export async function runCritest(options: CritestOptions = DEFAULTS): Promise<Cr
   const skips = readSkips(readFileSync(SKIPS, "utf8"), "skip.txt");
   const results = new Map<string, SuiteResult>();
   const segmentsBefore = segments();
+  const over = deadlineIn(options.minutes * 60_000, "run critest");
   let leftOver: readonly string[] = [];
   try {
     await using node = await startNode();
@@ -44,7 +45,7 @@ export async function runCritest(options: CritestOptions = DEFAULTS): Promise<Cr
     try {
       const before = await nodeInventory(node, deadlineIn(INVENTORY_MS, "take the inventory"));
       for (const handler of options.handlers) {
-        results.set(handler, await runHandler(node, handler, options, skipsOf(skips, handler)));
+        results.set(handler, await runHandler(node, handler, options, skipsOf(skips, handler), over));
       }
       keepConsoles(node);
       await node.removePods(deadlineIn(REMOVE_MS, "remove the pods"));
@@ -80,8 +81,9 @@ async function importImages(node: TestNode): Promise<void> {
 async function runHandler(
   node: TestNode,
   handler: string,
-  { processes, focus, minutes }: CritestOptions,
+  { processes, focus }: CritestOptions,
   skips: readonly Skip[],
+  over: Deadline,
 ): Promise<SuiteResult> {
   const started = performance.now();
   const done = { passed: 0, failed: 0 };
@@ -97,7 +99,7 @@ async function runHandler(
       processes,
       focus,
       skips,
-      deadline: suiteDeadline(minutes, handler),
+      deadline: over.within(over.remainingMs(), `run critest with ${handler}`),
       onLine: (line) => {
         const outcome = /^• \[(\w)/.exec(line)?.[1];
         // Seconds after a success, a word in capitals after anything else.

@@ -7,7 +7,7 @@ import { type CritestOptions, DEFAULTS, HANDLERS, runCritest } from "./critest.t
 
 const USAGE = `node test/critest/run.ts [runc] [tapir] [--procs N] [--focus REGEX] [--minutes N]
 Runs critest with the handlers named (both without one) and compares; a handler that is not named is compared with
-its last run.
+its last run. N minutes are for all of it.
 `;
 
 function readOptions(): CritestOptions {

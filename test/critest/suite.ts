@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { createWriteStream, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
-import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
+import type { Deadline } from "../../sys/deadline.ts";
 import { TapirError, wrapError } from "../../sys/error.ts";
 import { inNetns } from "../../sys/netns.ts";
 import { Code } from "../../sys/status.ts";
@@ -119,7 +119,3 @@ function arguments_({ node, handler, processes, skips, focus, deadline }: SuiteR
     `-test-images-file=${images}`,
   ];
 }
-
-/** The time one run of the suite may take. */
-export const suiteDeadline = (minutes: number, handler: string): Deadline =>
-  deadlineIn(minutes * 60_000 + GRACE_MS, `run critest with ${handler}`);
