@@ -9,7 +9,7 @@ export function leftOut({ annotations = {}, domainname = "", hooks, linux = {} }
   const { intelRdt, timeOffsets, mountLabel = "" } = linux;
   const orders = Object.keys(annotations).filter((name) => ORDERS.test(name));
   return [
-    ...(isFilled(hooks) ? ["hooks: they are programs of the host"] : []),
+    ...(isFilled(hooks) ? ["hooks: they are programs of the host, which the guest does not run"] : []),
     ...orders.map(
       (name) =>
         `annotation ${JSON.stringify(name.slice(0, NAME_CHARACTERS))}: it is for a runtime on the host`,

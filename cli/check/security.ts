@@ -43,7 +43,9 @@ export function findingsOf(directory: string, configuration: Configuration): Fin
   const processes = processesOf(directory);
   const wanted = wantedOf(configuration, directory);
   return [
-    ...processes.vmm.flatMap((pid) => ofQemu(readConfinement(pid), wanted)),
+    ...processes.vmm.flatMap((pid) =>
+      ofQemu(readConfinement(pid), { ...wanted, seesPodNetwork: hasPodNetwork(directory, pid) }),
+    ),
     ...processes.servers.flatMap((pid) => ofVirtiofsd(readConfinement(pid), wanted)),
     ...ofFiles(directory),
   ];
@@ -60,6 +62,13 @@ function processesOf(directory: string): Record<"vmm" | "servers", number[]> {
     vmm: pids("hypervisor.spawn", "hypervisor.adopt"),
     servers: pids("hypervisor.virtiofsd"),
   };
+}
+
+/** Whether the network of the pod lies in the namespace of this process: so it is for a container in no pod, without a namespace. */
+function hasPodNetwork(directory: string, pid: number): boolean {
+  return readLedger(directory).some(
+    ({ undo }) => undo.kind === "link" && undo.netns === `/proc/${pid}/ns/net`,
+  );
 }
 
 type Rule = (name: string, value: unknown, right: boolean) => Finding;
@@ -128,13 +137,17 @@ function ofVirtiofsd(process: Confinement, wanted: Wanted): Finding[] {
 }
 
 function ofBoth(process: Confinement, rule: Rule, namespaces: readonly string[], wanted: Wanted): Finding[] {
-  const { environment, descriptors } = process;
+  const { environment, descriptors, interfaces } = process;
   const strange = descriptors.filter((one) => !isMeant(one, wanted.templates));
   const joined = wanted.cgroups.filter((folder) => hasProcess(folder, process.pid));
   return [
     rule("no new privileges", process.noNewPrivileges, process.noNewPrivileges),
     rule("own namespaces", list(process.ownNamespaces), isWithin(namespaces, process.ownNamespaces)),
-    rule("network interfaces", list(process.interfaces), process.interfaces.length === 0),
+    rule(
+      "network interfaces",
+      wanted.seesPodNetwork ? `${list(interfaces)} (the container's own)` : list(interfaces),
+      interfaces.length === 0 || wanted.seesPodNetwork,
+    ),
     rule("no core dumps", process.noCoreDumps, process.noCoreDumps),
     rule(
       "cgroups of the pod",

@@ -15,6 +15,8 @@ export interface Wanted {
   /** Where templates lie: one that is mapped privately is its memory. */
   readonly templates: string;
   readonly cgroups: readonly string[];
+  /** Whether its network namespace is that of a container in no pod. */
+  readonly seesPodNetwork: boolean;
 }
 
 export function wantedOf({ hypervisor, runtime, factory }: Configuration, directory: string): Wanted {
@@ -25,6 +27,7 @@ export function wantedOf({ hypervisor, runtime, factory }: Configuration, direct
   // Where pods may choose these files, they lie elsewhere.
   const visible = [...root.visible, ...runtime.validAnnotationPaths, "/dev", "/proc"];
   return {
+    seesPodNetwork: false,
     seen: visible.map((name) => name.split("/")[1] ?? ""),
     // A device that CNI gave the pod shows as a group of vfio.
     devices: [...root.devices.map((name) => basename(name)), "vfio"],

@@ -15,7 +15,7 @@ export interface SandboxSpec {
   readonly bundle: string;
   readonly kind: Exclude<PodGroup["kind"], "container">;
   readonly hostname: string;
-  /** Path of the netns that CNI has prepared; undefined for a container on its own that has none: only loopback. */
+  /** Path of the netns that CNI has prepared; undefined for a container on its own that has none yet. */
   readonly netns: string | undefined;
   /** It names no network namespace: it would be in the caller's. */
   readonly hostNetwork: boolean;
@@ -69,7 +69,7 @@ function networkNamespace(id: string, oci: OciSpec, kind: PodGroup["kind"]): str
     });
   if (network === undefined) return undefined;
   if (network.path === "") {
-    // A new one, and nobody who puts anything into it.
+    // A new one: that of its task, into which whoever runs it may put something.
     if (kind === "single") return undefined;
     throw refuse(
       "the network namespace of its OCI spec has no path",

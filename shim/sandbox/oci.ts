@@ -18,6 +18,21 @@ export interface OciSpec {
   readonly limits: ContainerLimits;
   /** "/parent/name", or "slice:prefix:name" for systemd; "" when there is none. */
   readonly cgroupsPath: string;
+  readonly hooks: Readonly<Record<OciHookKind, readonly OciHook[]>>;
+}
+
+/** Those that run in the runtime's namespaces and before or after the container: the others are not read. */
+export type OciHookKind = "prestart" | "createRuntime" | "poststop";
+
+/** A program of the host's. */
+export interface OciHook {
+  readonly path: string;
+  /** Its name first; empty: the path. */
+  readonly args: readonly string[];
+  /** "NAME=value" */
+  readonly env: readonly string[];
+  /** Seconds; 0: none of its own. */
+  readonly timeout: number;
 }
 
 export interface OciNamespace {
@@ -123,7 +138,26 @@ function readSpec(file: string, json: unknown): OciSpec {
     sysctls: textsAt(file, "linux.sysctl", linux.sysctl),
     limits: limitsOf(resources),
     cgroupsPath: textAt(file, "linux.cgroupsPath", linux.cgroupsPath),
+    hooks: readHooks(file, optionalAt(file, "hooks", spec.hooks)),
   };
+}
+
+function readHooks(file: string, hooks: Record<string, unknown>): OciSpec["hooks"] {
+  const of = (kind: OciHookKind): OciHook[] =>
+    listAt(file, `hooks.${kind}`, hooks[kind]).map((one, index) => {
+      const path = `hooks.${kind}[${index}]`;
+      const hook = objectAt(file, path, one);
+      const words = (name: "args" | "env"): string[] =>
+        listAt(file, `${path}.${name}`, hook[name]).map((word) => textAt(file, `${path}.${name}`, word));
+      const timeout = numberAt(file, `${path}.timeout`, hook.timeout, 0);
+      return {
+        path: textAt(file, `${path}.path`, hook.path),
+        args: words("args"),
+        env: words("env"),
+        timeout,
+      };
+    });
+  return { prestart: of("prestart"), createRuntime: of("createRuntime"), poststop: of("poststop") };
 }
 
 function readDevice(file: string, path: string, one: unknown): OciDevice {

@@ -2,7 +2,7 @@ import test from "ava";
 import { codeOf, reasonOf } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
 import { applyAnnotations } from "../config/annotations.ts";
-import { podNetns } from "./pod-netns.ts";
+import { podNetns, taskNetns } from "./pod-netns.ts";
 
 type Network = Parameters<typeof podNetns>[1]["network"];
 
@@ -66,4 +66,13 @@ test("a pod chooses its model where the node lets it; an unknown one lists those
     reasonOf(t.throws(() => applyAnnotations(loaded, { [name]: "none" }))),
     /this node does not allow it/,
   );
+});
+
+test("the network of a container on its own comes into the namespace of its task", (t) => {
+  const alone = { kind: "single", netns: undefined, hostNetwork: false } as const;
+  t.is(taskNetns(alone, network({}), 42), "/proc/42/ns/net");
+  t.is(taskNetns({ ...alone, netns: "/run/netns/x" }, network({}), 42), undefined);
+  t.is(taskNetns({ ...alone, kind: "sandbox" }, network({}), 42), undefined);
+  t.is(taskNetns({ ...alone, hostNetwork: true }, network({}), 42), undefined);
+  t.is(taskNetns(alone, network({ disableNewNetns: true, internetworkingModel: "none" }), 42), undefined);
 });

@@ -28,6 +28,19 @@ export function podNetns(
   });
 }
 
+/**
+ * Path of the namespace into which the network of a container on its own comes later: that of its task, which is QEMU's and nobody
+ * else's. Whoever runs it (`ctr run --cni`, a hook of nerdctl's or Docker's) knows it by the pid. Undefined: none comes.
+ */
+export function taskNetns(
+  { kind, netns, hostNetwork }: Pick<SandboxSpec, "kind" | "netns" | "hostNetwork">,
+  { network }: Pick<Configuration, "network">,
+  pid: number,
+): string | undefined {
+  if (kind !== "single" || netns !== undefined || hostNetwork || network.disableNewNetns) return undefined;
+  return `/proc/${pid}/ns/net`;
+}
+
 function contradiction(model: string): TapirError {
   return new TapirError({
     code: Code.INVALID_ARGUMENT,

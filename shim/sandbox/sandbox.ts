@@ -11,7 +11,7 @@ import { createPodStorage, type PodStorage } from "../storage/pod-storage.ts";
 import { openPodNetwork, type PodNetwork } from "./network.ts";
 import type { Pod, PodContext, PodExit } from "./pod.ts";
 import { makePodCgroups } from "./pod-cgroup.ts";
-import { podNetns } from "./pod-netns.ts";
+import { podNetns, taskNetns } from "./pod-netns.ts";
 import { createPodSize, type PodSize } from "./pod-size.ts";
 import { readSettings } from "./settings.ts";
 import { startVm } from "./start-vm.ts";
@@ -31,6 +31,8 @@ export function openSandbox(context: PodContext): Pod {
   let portForward: PodPortForward | undefined;
   let size: PodSize | undefined;
   let stopMs = 0;
+  /** Into which the network of a container on its own comes, between its creation and its start. */
+  let laterNetns: string | undefined;
 
   return {
     async create(deadline) {
@@ -60,7 +62,9 @@ export function openSandbox(context: PodContext): Pod {
         await configurePod(context, started.agent.containers, limit);
         const requestMs = settings.timeoutMs(timeouts.requestTimeoutSeconds);
         const { agent } = started;
-        network = openPodNetwork({ ...started, netns: spec.netns, settings, ledger, requestMs, log });
+        laterNetns = taskNetns(spec, settings.configuration, vm.pid);
+        const netns = spec.netns ?? laterNetns;
+        network = openPodNetwork({ ...started, netns, settings, ledger, requestMs, log });
         if (started.expectsDevices) await network.sync(limit);
         const { serveManagement } = await import("../management.ts");
         await serveManagement({ agent, network }, ledger, requestMs);
@@ -97,7 +101,8 @@ export function openSandbox(context: PodContext): Pod {
       }
     },
     // The sandbox container needs no process in the guest; the containers that come will need their files.
-    async start() {
+    async start(deadline) {
+      if (laterNetns !== undefined) await network?.sync(deadline);
       storage?.begin();
       portForward?.begin();
     },

@@ -5,6 +5,7 @@ import { readOciSpec } from "../sandbox/oci.ts";
 import { type ContainerTask, openContainerTask } from "./container-task.ts";
 import type { Publisher } from "./events.ts";
 import { alreadyThere, invalid } from "./failures.ts";
+import { hooksOf } from "./hooks.ts";
 import { watchOutOfMemory } from "./oom.ts";
 import { pauseTask } from "./pause-task.ts";
 import { openPodPids } from "./pod-pids.ts";
@@ -76,16 +77,19 @@ export function openTasks(options: TasksOptions): Tasks {
   };
   const createSingle = async (request: CreateRequest, caller: AbortSignal): Promise<number> => {
     const { id } = request;
-    await sandbox.create(request, caller);
+    const hooks = hooksOf(request, log);
+    const pid = await sandbox.create(request, caller);
     try {
+      await hooks.first(pid);
       const container = openContainerTask(workloadOf(request, id), request);
-      return await createContainer(request, singleTask(container, sandbox), caller);
+      return await createContainer(request, singleTask(container, sandbox, hooks.last), caller);
     } catch (error) {
       const logFailedUndo = (failure: unknown): void =>
         log.error("the VM of a container that was not made is not wholly removed", { error: failure });
       await sandbox.abandon("its container was not made").catch(logFailedUndo);
       // Tries again what failed. When that fails, too, the VM is still there for whoever deletes the container.
       await sandbox.delete(id).catch(logFailedUndo);
+      await hooks.last();
       throw error;
     }
   };

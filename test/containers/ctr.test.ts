@@ -1,11 +1,15 @@
 // Requires root, containerd, QEMU and what the set-up puts below build/.
 // Containers that are in no pod: each has a VM of its own. containerd's own client, without the CRI.
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import test from "ava";
+import { findingsOf } from "../../cli/check/security.ts";
+import { sandboxDirectory } from "../../shim/state/directory.ts";
 import { deadlineIn } from "../../sys/deadline.ts";
+import { tar } from "../harness/archive.ts";
 import { useNode } from "../harness/fixture.ts";
+import { ociArchive } from "../harness/oci-image.ts";
 import { findBusybox, PAUSE_IMAGE } from "../harness/pause-image.ts";
 import { type Workloads, workloads } from "../harness/workload.ts";
 
@@ -36,12 +40,52 @@ function events(id: string): string[] {
   );
 }
 
+interface Spec {
+  process: { args: string[]; terminal: boolean };
+  root: object;
+  linux: { resources: object };
+  hooks?: object;
+}
+
+/** As `ctr` writes it, with busybox for a root. */
+async function bareSpec(): Promise<Spec> {
+  const spec = JSON.parse((await ctr("oci", "spec")).stdout) as Spec;
+  const rootfs = join(node().directory, "rootfs");
+  const { exitCode, stderr } = await work.shell(
+    `mkdir -p ${rootfs}/bin ${rootfs}/proc ${rootfs}/sys ${rootfs}/dev && cp ${findBusybox()} ${rootfs}/bin/busybox && ln -sf busybox ${rootfs}/bin/sh`,
+    soon(),
+  );
+  if (exitCode !== 0) throw new Error(stderr);
+  return { ...spec, root: { path: rootfs }, process: { ...spec.process, terminal: false } };
+}
+
+/** An executable script on the node. */
+function program(name: string, lines: string): string {
+  const path = join(node().directory, name);
+  writeFileSync(path, `#!/bin/sh\n${lines}\n`);
+  chmodSync(path, 0o755);
+  return path;
+}
+
 test.serial("run: output, errors, exit code; nothing but loopback without a network", async (t) => {
   const script = "echo out; ls /sys/class/net; echo err >&2; exit 3";
   const { exitCode, stdout, stderr } = await ctr(...RUN, "--rm", PAUSE_IMAGE, "plain", "sh", "-c", script);
   t.deepEqual([stdout, stderr, exitCode], ["out\nlo\n", "err\n", 3]);
   t.deepEqual(events("plain"), ["create", "start", "exit", "delete"]);
   t.is(await state("plain"), undefined);
+  // A copy of the image, bound: nothing lies over anything.
+  const native = [
+    "--rm",
+    "--snapshotter",
+    "native",
+    PAUSE_IMAGE,
+    "copied",
+    "sh",
+    "-c",
+    "echo x > /f; cat /f",
+  ];
+  const copied = await ctr(...RUN, ...native);
+  t.deepEqual([copied.stdout, copied.exitCode], ["x\n", 0], copied.stderr);
 });
 
 test.serial("run: input, to its end; one that ends without reading it does not wait for it", async (t) => {
@@ -74,7 +118,15 @@ test.serial(
     };
     await refused("missing", [PAUSE_IMAGE, "missing", "/nosuch"], /nosuch.*exit status 127/);
     await refused("unusable", [PAUSE_IMAGE, "unusable", "/etc"], /exit status 126/);
-    await refused("empty", ["--rootfs", node().directory, "empty", "sh"], /sh.*exit status 127/);
+    const folder = join(node().directory, "empty");
+    mkdirSync(folder);
+    await refused("empty", ["--rootfs", folder, "empty", "sh"], /sh.*exit status 127/);
+    // An image has a layer; here one with nothing in it.
+    const image = "tapir.test/empty:1";
+    const archive = join(node().directory, "empty.tar");
+    writeFileSync(archive, ociArchive([{ name: image, layers: [tar([])], defaults: {} }]));
+    t.is((await ctr("images", "import", archive)).exitCode, 0);
+    await refused("layer", [image, "layer", "sh"], /sh.*exit status 127/);
   },
 );
 
@@ -116,6 +168,49 @@ test.serial("a detached one: exec, pause, resume, metrics, signals, its end", as
   t.deepEqual(events("life").slice(-2), ["exit", "delete"]);
 });
 
+test.serial(
+  "a network that comes after its creation: from a hook it is there at the start, by hand while it runs",
+  async (t) => {
+    const spec = await bareSpec();
+    const seen = "/bin/busybox ip -o -4 address show eth0 > /seen";
+    spec.process.args = ["/bin/sh", "-c", `${seen}; while :; do /bin/busybox sleep 1; done`];
+    // As CNI does it: by the pid of the task.
+    const plug = (name: string, network: string): string => `PATH=${process.env.PATH}
+ip link add ${name}-node type veth peer name ${name} netns $pid
+ip address add ${network}.1/24 dev ${name}-node && ip link set ${name}-node up
+nsenter --net=/proc/$pid/ns/net sh -c 'ip address add ${network}.2/24 dev ${name} && ip link set ${name} up'`;
+    const told = `PATH=${process.env.PATH}\npid=$(sed 's/.*"pid":\\([0-9]*\\).*/\\1/')`;
+    const first = program("first-hook", `${told}\n${plug("eth0", "198.51.100")}`);
+    const over = join(node().directory, "over");
+    const last = program("last-hook", `cat > ${over}`);
+    spec.hooks = { createRuntime: [{ path: first }], poststop: [{ path: last }] };
+    const config = join(node().directory, "networked.json");
+    writeFileSync(config, JSON.stringify(spec));
+    const run = await ctr(...RUN, "--detach", "--config", config, "networked");
+    t.is(run.exitCode, 0, run.stderr);
+    const exec = (id: string, ...words: string[]) =>
+      ctr("task", "exec", "--exec-id", id, "networked", "/bin/busybox", ...words);
+    t.regex((await exec("look", "cat", "/seen")).stdout, /198\.51\.100\.2\/24/);
+    const ping = (address: string) => work.shell(`ping -c 1 -W 20 ${address}`, soon());
+    t.is((await ping("198.51.100.2")).exitCode, 0);
+    const pid = Number(/^networked +(\d+)/m.exec((await ctr("task", "ls")).stdout)?.[1]);
+    const byHand = await work.shell(`pid=${pid}\n${plug("eth1", "203.0.113")}`, soon());
+    t.is(byHand.exitCode, 0, byHand.stderr);
+    await until(async () => (await ping("203.0.113.2")).exitCode === 0);
+    t.regex((await exec("again", "ip", "-o", "-4", "address")).stdout, /eth1 .*203\.0\.113\.2\/24/);
+    const findings = findingsOf(sandboxDirectory(node().stateDirectory, "k8s.io", "networked"));
+    t.deepEqual(
+      findings.filter(({ right }) => !right),
+      [],
+    );
+    await ctr("task", "kill", "--signal", "SIGKILL", "networked");
+    await until(async () => (await state("networked")) === "STOPPED");
+    await ctr("task", "delete", "networked");
+    await ctr("container", "delete", "networked");
+    t.like(JSON.parse(readFileSync(over, "utf8")), { id: "networked", status: "stopped" });
+  },
+);
+
 test.serial("log addresses: a file, a program", async (t) => {
   const { directory } = node();
   const logged = (id: string, address: string, script: string) =>
@@ -124,39 +219,24 @@ test.serial("log addresses: a file, a program", async (t) => {
   await logged("logged", `file://${file}`, "echo to a file; echo too >&2");
   t.deepEqual(readFileSync(file, "utf8").trim().split("\n").toSorted(), ["to a file", "too"]);
 
-  const program = join(directory, "logger");
-  writeFileSync(
-    program,
-    `#!/bin/sh
-echo "$CONTAINER_NAMESPACE $CONTAINER_ID $*" > "$2"
+  const logger = program(
+    "logger",
+    `echo "$CONTAINER_NAMESPACE $CONTAINER_ID $*" > "$2"
 exec 5>&-
 cat <&3 >> "$2"
-cat <&4 >> "$2"
-`,
+cat <&4 >> "$2"`,
   );
-  chmodSync(program, 0o755);
   const out = join(directory, "program.log");
-  const address = `binary://${program}?to=${encodeURIComponent(out)}`;
+  const address = `binary://${logger}?to=${encodeURIComponent(out)}`;
   await logged("piped", address, "echo to a program; echo too >&2");
   t.deepEqual(readFileSync(out, "utf8").split("\n"), [`k8s.io piped to ${out}`, "to a program", "too", ""]);
 });
 
 test.serial("a fork bomb ends at the limit of processes, and does not hurt its guest", async (t) => {
-  const spec = JSON.parse((await ctr("oci", "spec")).stdout) as {
-    process: { args: string[]; terminal: boolean };
-    root: object;
-    linux: { resources: object };
-  };
-  const rootfs = join(node().directory, "rootfs");
-  const { exitCode, stderr } = await work.shell(
-    `mkdir -p ${rootfs}/bin ${rootfs}/proc ${rootfs}/sys ${rootfs}/dev && cp ${findBusybox()} ${rootfs}/bin/busybox && ln -s busybox ${rootfs}/bin/sh`,
-    soon(),
-  );
-  t.is(exitCode, 0, stderr);
-  spec.root = { path: rootfs };
+  const spec = await bareSpec();
   spec.linux.resources = { ...spec.linux.resources, pids: { limit: 24 } };
   const bomb = "bomb() { bomb | bomb & wait; }; bomb 2> /dev/null & while :; do sleep 1; done";
-  spec.process = { ...spec.process, args: ["/bin/sh", "-c", bomb], terminal: false };
+  spec.process.args = ["/bin/sh", "-c", bomb];
   const config = join(node().directory, "bomb.json");
   writeFileSync(config, JSON.stringify(spec));
   const run = await ctr(...RUN, "--detach", "--config", config, "bomb");
