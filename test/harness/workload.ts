@@ -17,6 +17,7 @@ export interface ContainerWish {
   readonly tty?: boolean;
   readonly envs?: readonly { readonly key: string; readonly value: string }[];
   readonly mounts?: readonly object[];
+  readonly devices?: readonly object[];
   readonly linux?: object;
 }
 
