@@ -143,6 +143,14 @@ test.serial(
       ),
       "shared\n1\n321\ncontainers",
     );
+    const sysctl = { "net.ipv4.ping_group_range": "7 8", "net/ipv4/tcp_syncookies": "0" };
+    t.is(
+      await shell(t, "cat /proc/sys/net/ipv4/ping_group_range /proc/sys/net/ipv4/tcp_syncookies", {
+        linux: { sysctl },
+      }),
+      "7\t8\n0",
+      "a container's own",
+    );
     const refused = guest().configurePod(
       { sysctls: { "kernel.core_pattern": "|/bin/sh" }, shmBytes: 0n },
       soon(),

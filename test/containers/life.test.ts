@@ -33,22 +33,40 @@ async function stillWorks(): Promise<boolean> {
   return (await work.exec(shell, ["uname"], soon())).stdout === "Linux\n";
 }
 
+interface Told {
+  readonly kind: string;
+  readonly container: string;
+  /** Empty: the container's own. */
+  readonly exec: string;
+}
+
 /** Writes down what containerd tells of the pods' tasks, until it is disposed. */
-function watchEvents(): AsyncDisposable & { of(container: string): string[] } {
+function watchEvents(): AsyncDisposable & {
+  of(container: string): string[];
+  execsOf(container: string): string[][];
+} {
   const file = join(node().directory, "events");
   const over = new AbortController();
   const watching = work
     .shell(`exec ctr events > ${file}`, deadlineIn(CASE_MS, "watch events", over.signal))
     .catch(() => undefined);
+  const told = (container: string): Told[] =>
+    readFileSync(file, "utf8")
+      .split("\n")
+      .flatMap((line): Told[] => {
+        const [, kind, fields = "{}"] =
+          /\/tasks\/(create|start|exit|delete|exec-added|exec-started) (\{.*)/.exec(line) ?? [];
+        const { container_id, exec_id, id } = JSON.parse(fields) as Record<string, string | undefined>;
+        const exec = exec_id ?? (id === container ? "" : id) ?? "";
+        return kind !== undefined && container_id === container ? [{ kind, container, exec }] : [];
+      });
   return {
-    of: (container) =>
-      readFileSync(file, "utf8")
-        .split("\n")
-        .flatMap((line): string[] => {
-          const [, kind = "", fields = "{}"] = /\/tasks\/(create|start|exit|delete) (\{.*)/.exec(line) ?? [];
-          const { container_id: of, id = of } = JSON.parse(fields) as { container_id?: string; id?: string };
-          return of === container && id === container ? [kind] : [];
-        }),
+    of: (container) => told(container).flatMap(({ kind, exec }) => (exec === "" ? [kind] : [])),
+    execsOf(container) {
+      const lives = Object.groupBy(told(container), ({ exec }) => exec);
+      delete lives[""];
+      return Object.values(lives).map((life = []) => life.map(({ kind }) => kind));
+    },
     async [Symbol.asyncDispose]() {
       over.abort();
       await watching;
@@ -69,6 +87,11 @@ test.serial("signals: SIGTERM is the container's to handle; one that will not en
   t.deepEqual([state, exitCode], ["CONTAINER_EXITED", 137]);
   const life = ["create", "start", "exit", "delete"];
   t.deepEqual([events.of(polite), events.of(stubborn)], [life, life]);
+  // Each look whether it was ready was an exec.
+  const execs = [...events.execsOf(polite), ...events.execsOf(stubborn)];
+  t.true(execs.length >= 2);
+  // One whose command was not there yet has no start.
+  for (const exec of execs) t.regex(exec.join(" "), /^exec-added (exec-started )?exit$/);
 });
 
 test.serial(
@@ -89,7 +112,7 @@ test.serial(
 );
 
 test.serial(
-  "a container whose command, folder or volume is not there does not start, and says why",
+  "a container whose command, user or volume is not there does not start, and says why; a folder to work in is made",
   async (t) => {
     const refused = async (name: string, wish: object, reason: RegExp, vanish = ""): Promise<void> => {
       const id = await pod.create(name, wish, soon());
@@ -107,6 +130,14 @@ test.serial(
     mkdirSync(volume);
     const mounts = [{ host_path: volume, container_path: "/data" }];
     await refused("unmounted", { mounts }, /volume.*(no such file|ENOENT)/is, volume);
+    // This image has no accounts.
+    const nobody = { linux: { security_context: { run_as_username: "nosuch" } } };
+    await t.throwsAsync(pod.create("nobody", nobody, soon()), { message: /nosuch|passwd/ });
+    // As with runc.
+    const wish = { working_dir: "/no/such/folder", command: ["sh", "-c", "pwd"] };
+    const elsewhere = await pod.start("elsewhere", wish, soon());
+    t.is((await work.ended(elsewhere, soon())).exitCode, 0);
+    t.is((await work.crictl(["logs", elsewhere], soon())).stdout, "/no/such/folder\n");
     t.true(await stillWorks());
   },
 );

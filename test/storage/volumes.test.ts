@@ -262,6 +262,24 @@ test.serial("a root file system on a disk, and one in the spec's mounts", async 
   t.is(content("out"), "written\n");
 });
 
+test.serial("a root file system of erofs on a block device", async (t) => {
+  const image = `${makeFolder()}.erofs`;
+  const tools = { encoding: "utf8", env: { PATH: "/usr/sbin:/sbin:/usr/bin:/bin" } } as const;
+  execFileSync("mkfs.erofs", [image, join(pod.place, "image")], { ...tools, stdio: "ignore" });
+  const loop = execFileSync("losetup", ["--read-only", "--show", "-f", image], tools).trim();
+  try {
+    const { output, status } = await pod.run({
+      script: "mount; echo x > /new",
+      rootfs: [{ type: "erofs", source: loop, target: "", options: ["ro"] }],
+    });
+    t.not(status, 0);
+    t.regex(output, / on \/ type erofs/);
+    t.regex(output, /\/new: Read-only file system/);
+  } finally {
+    execFileSync("losetup", ["-d", loop], tools);
+  }
+});
+
 test.serial("a raw block volume; a privileged container does not get the host's disks", async (t) => {
   const file = `${makeFolder()}.raw`;
   writeFileSync(file, Buffer.alloc(1 << 20, "x"));
