@@ -36,6 +36,7 @@ test("a run that fails leaves a gap and a sentence", async (t) => {
   );
   t.deepEqual(valuesOf(outcome, "a", "ms"), [1, 3]);
   t.deepEqual(outcome.failures, ["a, round 2: no luck"]);
+  t.deepEqual(outcome.rounds, { done: 3, wanted: 3 });
 });
 
 test("no round begins when the time is up", async (t) => {
@@ -44,4 +45,5 @@ test("no round begins when the time is up", async (t) => {
     budgetMs: -1,
   });
   t.deepEqual(valuesOf(outcome, "a", "ms"), []);
+  t.deepEqual(outcome.rounds, { done: 0, wanted: 5 });
 });
