@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import test from "ava";
 import { findingsOf } from "../../cli/check/security.ts";
+import { loadConfiguration } from "../../shim/config/load.ts";
 import { sandboxDirectory } from "../../shim/state/directory.ts";
 import { deadlineIn } from "../../sys/deadline.ts";
 import { tar } from "../harness/archive.ts";
@@ -198,7 +199,13 @@ nsenter --net=/proc/$pid/ns/net sh -c 'ip address add ${network}.2/24 dev ${name
     t.is(byHand.exitCode, 0, byHand.stderr);
     await until(async () => (await ping("203.0.113.2")).exitCode === 0);
     t.regex((await exec("again", "ip", "-o", "-4", "address")).stdout, /eth1 .*203\.0\.113\.2\/24/);
-    const findings = findingsOf(sandboxDirectory(node().stateDirectory, "k8s.io", "networked"));
+    const { configuration } = loadConfiguration({
+      optionsPath: join(node().directory, "configuration.toml"),
+    });
+    const findings = findingsOf(
+      sandboxDirectory(node().stateDirectory, "k8s.io", "networked"),
+      configuration,
+    );
     t.deepEqual(
       findings.filter(({ right }) => !right),
       [],
