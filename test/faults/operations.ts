@@ -3,6 +3,9 @@ import { setTimeout } from "node:timers/promises";
 import { sandboxDirectory } from "../../shim/state/directory.ts";
 import { readTimeline } from "../../shim/state/timeline.ts";
 import type { Deadline } from "../../sys/deadline.ts";
+import { readNames } from "../../sys/inventory/read.ts";
+import { readLedger } from "../../sys/ledger.ts";
+import { socketDirectoryOf } from "../harness/dismantle.ts";
 import { addLink, interfacesUntil } from "../harness/guest-interfaces.ts";
 import { runOk } from "../harness/run.ts";
 import type { TestPod } from "../harness/workload.ts";
@@ -74,6 +77,8 @@ async function unplug(
 ): Promise<Subject> {
   await runOk({ command: "ip", args: ["link", "del", LINK], deadline, netns });
   await interfacesUntil(site.node, target?.id ?? "", (names) => !names.includes(LINK), deadline);
+  // The guest has let go of it; the host's side follows.
+  await over(() => isUnplugged(site, target?.id ?? ""), deadline);
   return { plugged: false };
 }
 
@@ -87,10 +92,22 @@ async function shareSettled({ node }: Site, id: string, deadline: Deadline): Pro
   }
 }
 
-async function directoryGone({ node }: Site, id: string, deadline: Deadline): Promise<void> {
-  const limit = deadline.within(UNDO_MS, "see the pod's directory go");
+/** Looks until something is over; a fault may keep it from that, and then it is not waited for longer. */
+async function over(isOver: () => boolean, deadline: Deadline): Promise<void> {
+  const limit = deadline.within(UNDO_MS, "see the end of it");
+  while (!limit.signal.aborted && !isOver()) await setTimeout(LOOK_AGAIN_MS);
+}
+
+/** The shim has undone everything and has ended, which gives its socket back. */
+function isUndone({ node }: Site, id: string): boolean {
   const directory = sandboxDirectory(node.stateDirectory, "k8s.io", id);
-  while (!limit.signal.aborted && existsSync(directory)) await setTimeout(LOOK_AGAIN_MS);
+  return !existsSync(directory) && readNames(socketDirectoryOf(node.mark)).length === 0;
+}
+
+/** The pod has the NIC that it began with. */
+function isUnplugged({ node }: Site, id: string): boolean {
+  const entries = readLedger(sandboxDirectory(node.stateDirectory, "k8s.io", id));
+  return entries.filter(({ step }) => step === "network.tap").length <= 1;
 }
 
 /** None when the file is being written, or gone. */
@@ -170,7 +187,7 @@ export const OPERATIONS: readonly Operation[] = [
     async run(site, { pod: target }, deadline) {
       await crictl(site, ["stopp", target?.id ?? ""], deadline);
       // containerd answers when the pod has ended, while the shim is still undoing.
-      await directoryGone(site, target?.id ?? "", deadline);
+      await over(() => isUndone(site, target?.id ?? ""), deadline);
       return { stopped: true };
     },
   },
