@@ -72,10 +72,19 @@ export async function assertConnected(
 }
 
 /** Whether QEMU writes what the guest writes into the file that is its memory. */
-export function sharesMemory({ pid }: AttachPod): boolean {
-  const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-  const backend = words.find((word) => /^memory-backend-\w+,id=ram,/.test(word)) ?? "";
+export function sharesMemory(pod: AttachPod): boolean {
+  const backend = commandLine(pod).find((word) => /^memory-backend-\w+,id=ram,/.test(word)) ?? "";
   return /share=on/.test(backend);
+}
+
+/** What QEMU may take for translated code; undefined when it translates nothing. */
+export function translatedMib(pod: AttachPod): number | undefined {
+  const accelerator = commandLine(pod).find((word) => /^tcg\b/.test(word));
+  return accelerator === undefined ? undefined : Number(/,tb-size=(\d+)/.exec(accelerator)?.[1]);
+}
+
+function commandLine({ pid }: AttachPod): string[] {
+  return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
 }
 
 /** Queues of a pod's tap that its guest has switched on. */
