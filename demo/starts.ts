@@ -5,6 +5,8 @@ import { step } from "../setup/step.ts";
 import { sandboxDirectory } from "../shim/state/directory.ts";
 import { readTimeline, type TimelineStep } from "../shim/state/timeline.ts";
 import type { Deadline } from "../sys/deadline.ts";
+import { TapirError } from "../sys/error.ts";
+import { Code } from "../sys/status.ts";
 import type { TestNode } from "../test/harness/node.ts";
 import { sideBySide } from "./side-by-side.ts";
 
@@ -30,6 +32,15 @@ export async function compareStarts(node: TestNode, deadline: Deadline): Promise
     rmSync(dropIn);
   }
   const restored = await startPod(node, "restored", deadline);
+  if (!restored.steps.some(({ name }) => name === "load state")) {
+    throw new TapirError({
+      code: Code.FAILED_PRECONDITION,
+      operation: "compare",
+      object: "a boot and a restore",
+      cause: "the second pod booted, too",
+      hint: "tapir factory status says why there is no template",
+    });
+  }
   process.stdout.write(`\n${pictures(booted, restored, process.stdout.columns ?? USUAL_COLUMNS)}\n`);
   process.stdout.write(
     `        booted ${(booted.ms / 1000).toFixed(2)} s, restored ${(restored.ms / 1000).toFixed(2)} s: ` +
