@@ -19,6 +19,9 @@ const behind = (port: string): Interface => Interface.create({ name: "eth0", por
 function fakeMachine(t: ExecutionContext, onDriver: (alias: string) => void = () => undefined) {
   const devices = mkdtempSync(join(tmpdir(), "tapir-port-"));
   t.teardown(() => rmSync(devices, { recursive: true }));
+  // A deadline keeps nothing awake.
+  const awake = setInterval(() => undefined, 1000);
+  t.teardown(() => clearInterval(awake));
   const device = join(devices, PORT, DEVICE);
   mkdirSync(join(devices, PORT), { recursive: true });
   // A port has folders of its own, too.
