@@ -51,7 +51,7 @@ const DISCARDING: readonly number[] = [RTN.BLACKHOLE, RTN.UNREACHABLE, RTN.PROHI
 const TIME = { min: 1_577_836_800n * 10n ** 9n, max: 7_258_118_400n * 10n ** 9n };
 
 export function refuseCreateSandbox(request: CreateSandboxRequest): void {
-  const { sandboxId, hostname, dns, unixTimeNanoseconds, entropy } = request;
+  const { sandboxId, hostname, dns, unixTimeNanoseconds, madeUnixTimeNanoseconds, entropy } = request;
   when(
     !/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/.test(sandboxId),
     "sandbox id",
@@ -62,6 +62,7 @@ export function refuseCreateSandbox(request: CreateSandboxRequest): void {
   if (hostname !== "") refuseHostname(hostname);
   if (dns !== undefined) refuseDns(dns);
   outside("time", unixTimeNanoseconds, TIME);
+  if (madeUnixTimeNanoseconds !== 0n) outside("time", madeUnixTimeNanoseconds, TIME);
   outside("entropy bytes", entropy.length, LIMIT.entropyBytes);
   refuseNetwork(request);
 }

@@ -3,9 +3,9 @@ import { check, libc } from "../../sys/libc.ts";
 const CLOCK_REALTIME = 0;
 const SECOND = 1_000_000_000n;
 
-/** Sets the wall clock (clock_settime(2)) to `unixNanoseconds`, the time that it was at `atMonotonic` (hrtime). */
-export function setClock(unixNanoseconds: bigint, atMonotonic: bigint): void {
-  const now = unixNanoseconds + (process.hrtime.bigint() - atMonotonic);
+/** Sets the wall clock (clock_settime(2)) so that it is `ahead` nanoseconds before the monotonic one (hrtime). */
+export function setClock(ahead: bigint): void {
+  const now = process.hrtime.bigint() + ahead;
   const timespec = Buffer.alloc(16);
   timespec.writeBigInt64LE(now / SECOND, 0);
   timespec.writeBigInt64LE(now % SECOND, 8);

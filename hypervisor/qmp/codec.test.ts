@@ -19,9 +19,9 @@ const STREAM = Buffer.from(
 const MESSAGES: readonly QmpMessage[] = [
   { kind: "greeting", version: "7.2.22", capabilities: ["oob"] },
   { kind: "return", id: 1, value: {} },
-  { kind: "event", event: "DEVICE_DELETED", data: { device: "größe-網" } },
+  { kind: "event", event: "DEVICE_DELETED", atMicroseconds: 1_000_002, data: { device: "größe-網" } },
   { kind: "error", id: 2, errorClass: "DeviceNotFound", description: "Device 'zz' not found" },
-  { kind: "event", event: "STOP", data: {} },
+  { kind: "event", event: "STOP", atMicroseconds: 1_000_002, data: {} },
   { kind: "error", id: undefined, errorClass: "GenericError", description: "JSON parse error" },
   { kind: "return", id: 3, value: [1, { event: "no event" }] },
 ];

@@ -1,5 +1,6 @@
 import { TapirError } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
+import type { QmpEvent } from "./events.ts";
 
 /**
  * QMP on the wire: one JSON object per line (docs/interop/qmp-spec.txt of QEMU). Pure: bytes in, messages out.
@@ -14,7 +15,7 @@ export type QmpMessage =
       readonly errorClass: string;
       readonly description: string;
     }
-  | { readonly kind: "event"; readonly event: string; readonly data: Readonly<Record<string, unknown>> };
+  | ({ readonly kind: "event" } & QmpEvent);
 
 export interface QmpDecoder {
   /** The messages that `chunk` completed. Throws a TapirError (DATA_LOSS) on anything that is not QMP; the stream is lost then. */
@@ -60,8 +61,13 @@ function decodeLine(line: string): QmpMessage {
   const message = parseObject(line);
   if (isRecord(message.QMP)) return decodeGreeting(message.QMP);
   if (typeof message.event === "string") {
-    const data = message.data;
-    return { kind: "event", event: message.event, data: isRecord(data) ? data : {} };
+    const { event, data, timestamp } = message;
+    return {
+      kind: "event",
+      event,
+      atMicroseconds: microsecondsOf(timestamp),
+      data: isRecord(data) ? data : {},
+    };
   }
   if ("return" in message && isId(message.id)) {
     return { kind: "return", id: message.id, value: message.return };
@@ -86,6 +92,11 @@ function decodeGreeting(greeting: Record<string, unknown>): QmpMessage {
     version: [qemu.major, qemu.minor, qemu.micro].map((part) => String(part ?? "?")).join("."),
     capabilities: Array.isArray(capabilities) ? capabilities.filter((one) => typeof one === "string") : [],
   };
+}
+
+function microsecondsOf(timestamp: unknown): number {
+  const { seconds, microseconds } = isRecord(timestamp) ? timestamp : {};
+  return typeof seconds === "number" && typeof microseconds === "number" ? seconds * 1e6 + microseconds : NaN;
 }
 
 function parseObject(line: string): Record<string, unknown> {

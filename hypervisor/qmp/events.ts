@@ -1,11 +1,15 @@
 /** What QEMU says unasked. */
 export interface QmpEvent {
   readonly event: string;
+  /** When QEMU noted it, in microseconds of the host's wall clock (`timestamp`); NaN: it does not say. */
+  readonly atMicroseconds: number;
   readonly data: Readonly<Record<string, unknown>>;
 }
 
 /** The events Tapir looks at, with the fields it looks at (QEMU's QMP reference manual). */
 export interface QmpEvents {
+  /** Noted just before the guest's clocks go on (vm_prepare_start in softmmu/cpus.c). */
+  RESUME: Readonly<Record<string, never>>;
   SHUTDOWN: { readonly guest: boolean; readonly reason: string };
   /** With the capability "events": "setup", "active", "completed", "failed", ... */
   MIGRATION: { readonly status: string };
@@ -21,6 +25,9 @@ export interface QmpEvents {
 export function isEvent<Name extends keyof QmpEvents>(
   event: QmpEvent,
   name: Name,
-): event is { readonly event: Name; readonly data: QmpEvents[Name] & Readonly<Record<string, unknown>> } {
+): event is QmpEvent & {
+  readonly event: Name;
+  readonly data: QmpEvents[Name] & Readonly<Record<string, unknown>>;
+} {
   return event.event === name;
 }

@@ -15,6 +15,7 @@ export function guestRequest(
   clock?: RestoredGuest["clock"],
 ): CreateSandboxRequest {
   const { servers, searches, options } = spec.dns;
+  const now = BigInt(Date.now()) * 1_000_000n;
   return {
     sandboxId: spec.id,
     hostname: spec.hostname,
@@ -24,6 +25,7 @@ export function guestRequest(
     linkTimeoutMilliseconds: Math.round(linkTimeoutMs),
     // A guest whose own clock is known sets its wall clock right however long the request takes.
     monotonicNanoseconds: clock?.monotonicNanoseconds,
-    unixTimeNanoseconds: clock?.unixNanoseconds ?? BigInt(Date.now()) * 1_000_000n,
+    unixTimeNanoseconds: clock?.unixNanoseconds ?? now,
+    madeUnixTimeNanoseconds: now,
   };
 }

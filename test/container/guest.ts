@@ -70,6 +70,7 @@ function nobodysRequest(): Parameters<Agent["createSandbox"]>[0] {
     hostname: "containers",
     dns: undefined,
     unixTimeNanoseconds: BigInt(Date.now()) * 1_000_000n,
+    madeUnixTimeNanoseconds: 0n,
     entropy: randomBytes(64),
     interfaces: [],
     routes: [],

@@ -57,7 +57,8 @@ function prepareWithClock(nanosecondsBehind: bigint): PrepareGuest {
     await agent.ready(deadline);
     const request = guestRequest(REHEARSAL, rehearsalNetwork(undefined), deadline.remainingMs());
     const unixTimeNanoseconds = request.unixTimeNanoseconds - nanosecondsBehind;
-    await agent.createSandbox({ ...request, unixTimeNanoseconds }, deadline);
+    const old = { unixTimeNanoseconds, madeUnixTimeNanoseconds: 0n };
+    await agent.createSandbox({ ...request, ...old }, deadline);
     await agent.destroySandbox({ powerOff: false }, deadline);
     const asked = process.hrtime.bigint();
     const { monotonicNanoseconds: guestNanoseconds } = await agent.check(deadline);

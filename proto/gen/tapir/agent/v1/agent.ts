@@ -215,6 +215,8 @@ export interface CreateSandboxRequest {
   monotonicNanoseconds?:
     | bigint
     | undefined;
+  /** The host's wall clock when the request was made, which cannot come in earlier: 0, or a bound for what was said above. */
+  madeUnixTimeNanoseconds: bigint;
   /** Fresh random bytes from the host; credited to the kernel's pool, which is then reseeded. */
   entropy: Buffer;
   interfaces: Interface[];
@@ -2320,6 +2322,7 @@ function createBaseCreateSandboxRequest(): CreateSandboxRequest {
     dns: undefined,
     unixTimeNanoseconds: 0n,
     monotonicNanoseconds: undefined,
+    madeUnixTimeNanoseconds: 0n,
     entropy: Buffer.alloc(0),
     interfaces: [],
     routes: [],
@@ -2351,6 +2354,12 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
         throw new globalThis.Error("value provided for field message.monotonicNanoseconds of type uint64 too large");
       }
       writer.uint32(80).uint64(message.monotonicNanoseconds);
+    }
+    if (message.madeUnixTimeNanoseconds !== 0n) {
+      if (BigInt.asUintN(64, message.madeUnixTimeNanoseconds) !== message.madeUnixTimeNanoseconds) {
+        throw new globalThis.Error("value provided for field message.madeUnixTimeNanoseconds of type uint64 too large");
+      }
+      writer.uint32(96).uint64(message.madeUnixTimeNanoseconds);
     }
     if (message.entropy.length !== 0) {
       writer.uint32(42).bytes(message.entropy);
@@ -2424,6 +2433,14 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
             }
 
             message.monotonicNanoseconds = reader.uint64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.madeUnixTimeNanoseconds = reader.uint64() as bigint;
             continue;
           }
           case 5: {
@@ -2502,6 +2519,10 @@ export const CreateSandboxRequest: MessageFns<CreateSandboxRequest> = {
     message.monotonicNanoseconds = (object.monotonicNanoseconds !== undefined && object.monotonicNanoseconds !== null)
       ? BigInt(object.monotonicNanoseconds)
       : undefined;
+    message.madeUnixTimeNanoseconds =
+      (object.madeUnixTimeNanoseconds !== undefined && object.madeUnixTimeNanoseconds !== null)
+        ? BigInt(object.madeUnixTimeNanoseconds)
+        : 0n;
     message.entropy = object.entropy ?? Buffer.alloc(0);
     message.interfaces = object.interfaces?.map((e) => Interface.fromPartial(e)) || [];
     message.routes = object.routes?.map((e) => Route.fromPartial(e)) || [];
