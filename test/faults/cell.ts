@@ -42,6 +42,8 @@ export interface CellResult {
 const TOLERANCE_MS = 5_000;
 const VIEW_MS = 20_000;
 const CLEAN_MS = 60_000;
+/** A guest that does not remove its container loses its VM after 120 s. */
+const MUTE_CLEAN_MS = 180_000;
 /** A shim that nobody needs ends by itself after 30 s. */
 const SETTLE_MS = 45_000;
 /** An end is noticed at once; on a busy machine, soon. */
@@ -115,7 +117,8 @@ export async function runCell(
   }
   await attempt(() => untilRight(async () => zombieOf(site), deadlineIn(REAP_MS, "reap")));
   clock.lap("view");
-  await attempt(() => site.node.removePods(deadlineIn(CLEAN_MS, "remove the pods")));
+  const cleanMs = fault.mutes === true ? MUTE_CLEAN_MS : CLEAN_MS;
+  await attempt(() => site.node.removePods(deadlineIn(cleanMs, "remove the pods")));
   await attempt(() => operation.tidy?.(site, deadlineIn(CLEAN_MS, "tidy")));
   clock.lap("clean");
   idle();

@@ -19,8 +19,12 @@ const CALL_SECONDS = 270;
 const ASK_SECONDS = 60;
 /** An exec that the guest does not start: 120 s for that, 20 s each for ending and forgetting it. */
 const MUTE_EXEC_SECONDS = 180;
+/** Seconds after which its caller ends it, as those of probes do: of a guest that stands still nobody ever hears its end. */
+const EXEC_TIMEOUT = "45";
 /** A guest that does not answer a SIGKILL within 20 s loses its VM, which has 15 s to stop. */
 const STOP_SECONDS = 45;
+/** One that has ended its container and does not remove it does so after 120 s. */
+const MUTE_STOP_SECONDS = 180;
 const REMOVE_SECONDS = 60;
 /** The monitor tries again after at most 5 s. */
 const WAIT_SECONDS = 20;
@@ -161,7 +165,11 @@ export const OPERATIONS: readonly Operation[] = [
     muteSeconds: MUTE_EXEC_SECONDS,
     prepare: running,
     async run(site, { container = "" }, deadline) {
-      await crictl(site, ["exec", "--sync", container, "sh", "-c", "exit 0"], deadline);
+      await crictl(
+        site,
+        ["exec", "--sync", "--timeout", EXEC_TIMEOUT, container, "sh", "-c", "exit 0"],
+        deadline,
+      );
       return {};
     },
   },
@@ -182,6 +190,7 @@ export const OPERATIONS: readonly Operation[] = [
     name: "stop",
     life: "containers",
     limitSeconds: STOP_SECONDS,
+    muteSeconds: MUTE_STOP_SECONDS,
     endsContainers: true,
     prepare: running,
     async run(site, { pod: target }, deadline) {

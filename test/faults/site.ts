@@ -93,7 +93,8 @@ export async function openSite({ path: kept }: Kept): Promise<Site> {
     linkTree(factory, kept);
     exits = followExits(made);
     const renewTemplate = (): void => {
-      for (const name of readdirSync(factory).filter(isNote)) rmSync(join(factory, name));
+      const all = readdirSync(factory, { recursive: true, encoding: "utf8" });
+      for (const path of all.filter((one) => isNote(basename(one)))) rmSync(join(factory, path));
       linkTree(kept, factory);
     };
     const inventory = (limit: Deadline): Promise<Inventory> => {
@@ -111,8 +112,8 @@ export async function openSite({ path: kept }: Kept): Promise<Site> {
   }
 }
 
-/** Why there is no template, noted for the pods of the next minutes. */
-const isNote = (name: string): boolean => name.startsWith("failed-");
+/** What pods that follow shall know: why there is no template, or that guests from it did not come up. */
+const isNote = (name: string): boolean => name.startsWith("failed-") || name === "doubt";
 
 /** The first inventory that is still right a moment later: of the first pod containerd closes something after it has answered. */
 async function atRest(take: () => Promise<Inventory>, deadline: Deadline): Promise<Inventory> {
