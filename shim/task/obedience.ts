@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { codeOf } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
-import type { Workload } from "./workload.ts";
+import { asking, type Workload } from "./workload.ts";
 
 /** Retries of containerd follow at once; what is busy has time to become free between them. */
 const REFUSALS = 3;
@@ -13,7 +13,7 @@ const REFUSALS = 3;
 export interface Obedience {
   /** `killing` tells the guest to kill the container: it has to answer, and `end` has to come. */
   kill(killing: Promise<void>, end: Promise<unknown>): Promise<void>;
-  /** The guest has to answer, and may refuse now and then. */
+  /** The guest has to answer, and may refuse now and then. It may take its time, as long as it answers other questions. */
   remove(removing: Promise<unknown>): Promise<void>;
 }
 
@@ -24,15 +24,30 @@ export function openObedience(workload: Workload): Obedience {
     log.error("the pod ends, because its guest does not do what it is told", { container: id, cause, error });
     await endPod();
   };
+  /** Rejects once the guest answers nothing any more: what takes long has time, and a guest that hangs would keep its pod as long. */
+  const standsStill = async (over: AbortSignal): Promise<void> => {
+    for (;;) {
+      await pause(guest.limits.requestMs, undefined, { signal: over });
+      const asked = guest.containers.statsContainer({ containerId: id }, asking(workload, "hear of"));
+      await asked.catch((error: unknown) => {
+        if (codeOf(error) === Code.DEADLINE_EXCEEDED) throw error;
+      });
+    }
+  };
   const seen = async (coming: Promise<unknown>): Promise<void> => {
-    const stop = new AbortController();
-    const late = pause(guest.limits.createMs, true, { signal: stop.signal }).catch(() => false);
+    const over = new AbortController();
+    const late = pause(guest.limits.createMs, true, { signal: over.signal });
     const ended = coming.then(
       () => false,
       () => false,
     );
-    if (await Promise.race([late, ended])) await end("it does not tell of a container's end");
-    stop.abort();
+    const mute = standsStill(over.signal).then(
+      () => true,
+      () => true,
+    );
+    if (await Promise.race([late, ended, mute])) await end("it does not tell of a container's end");
+    over.abort();
+    await late.catch(() => undefined);
   };
   return {
     async kill(killing, coming) {
@@ -45,14 +60,17 @@ export function openObedience(workload: Workload): Obedience {
       void seen(coming);
     },
     async remove(removing) {
+      const over = new AbortController();
       try {
-        await removing;
+        await Promise.race([removing, standsStill(over.signal)]);
       } catch (error) {
         // The VM is just ending, or the way to it has been closed behind it, and the container went with it.
         if (codeOf(error) === Code.UNAVAILABLE || codeOf(error) === Code.CANCELLED) return;
         refusals += 1;
         if (codeOf(error) !== Code.DEADLINE_EXCEEDED && refusals < REFUSALS) throw error;
         await end("it does not remove a container", error);
+      } finally {
+        over.abort();
       }
     },
   };

@@ -42,8 +42,8 @@ export interface CellResult {
 const TOLERANCE_MS = 5_000;
 const VIEW_MS = 20_000;
 const CLEAN_MS = 60_000;
-/** A guest that does not remove its container loses its VM after 120 s. */
-const MUTE_CLEAN_MS = 180_000;
+/** A guest that stands still instead of removing its container loses its VM after 40 s; containerd looks again later. */
+const MUTE_CLEAN_MS = 120_000;
 /** A shim that nobody needs ends by itself after 30 s. */
 const SETTLE_MS = 45_000;
 /** An end is noticed at once; on a busy machine, soon. */
