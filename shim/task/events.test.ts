@@ -20,6 +20,8 @@ interface FakeContainerd {
   down(): Promise<void>;
   /** The next `count` events are refused. */
   refuse(count: number): void;
+  /** Nothing is answered before that. */
+  answerAfter(wait: Promise<unknown>): void;
 }
 
 /** containerd's side: the event service on a socket that can go and come back. */
@@ -28,6 +30,7 @@ function fakeContainerd(t: ExecutionContext): FakeContainerd {
   const path = join(directory, "containerd.sock.ttrpc");
   const received: Envelope[] = [];
   let refusals = 0;
+  let answering: Promise<unknown> = Promise.resolve();
   let wake = (): void => undefined;
   let stop = async (): Promise<void> => undefined;
   const forward = async (payload: Uint8Array): Promise<Uint8Array> => {
@@ -38,6 +41,7 @@ function fakeContainerd(t: ExecutionContext): FakeContainerd {
     const { envelope } = ForwardRequest.decode(payload);
     if (envelope !== undefined) received.push(envelope);
     wake();
+    await answering;
     return new Uint8Array(0);
   };
   t.teardown(async () => {
@@ -49,6 +53,9 @@ function fakeContainerd(t: ExecutionContext): FakeContainerd {
     received,
     refuse(count) {
       refusals = count;
+    },
+    answerAfter(wait) {
+      answering = wait;
     },
     async arrived(count) {
       while (received.length < count) {
@@ -138,6 +145,20 @@ test("after five refusals an event is given up, loudly, and the next one goes", 
   await containerd.arrived(1);
   t.deepEqual(topics(containerd), ["/tasks/exit"]);
   t.deepEqual(log.lines, ["error event given up"]);
+});
+
+test("an event that containerd has not answered for long is not sent again", async (t) => {
+  const containerd = fakeContainerd(t);
+  await containerd.up();
+  const goesOn = new Promise((resolve) => setTimeout(resolve, 6000));
+  containerd.answerAfter(goesOn);
+  const { publisher, log } = open(t, containerd.path);
+  publisher.publish("exit", { containerId: "a" });
+  publisher.publish("delete", { containerId: "a" });
+  await goesOn;
+  await containerd.arrived(2);
+  t.deepEqual(topics(containerd), ["/tasks/exit", "/tasks/delete"]);
+  t.deepEqual(log.lines, []);
 });
 
 test("what happens while containerd is down arrives after its restart", async (t) => {

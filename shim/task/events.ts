@@ -27,7 +27,12 @@ export interface PublisherOptions {
 /** containerd's own publisher has the same limits. */
 const QUEUE_LENGTH = 2048;
 const TRIES = 5;
-const TRY_MS = 5000;
+const DIAL_MS = 5000;
+/**
+ * What was sent over a connection that holds arrives, however late: a containerd that stands still finds it when it goes on. Sent
+ * again it would be told twice.
+ */
+const ANSWER_MS = 2 ** 31 - 1;
 const HURRIED_MS = 50;
 
 /**
@@ -50,7 +55,8 @@ export function openPublisher(options: PublisherOptions): Publisher {
     });
     const payload = ForwardRequest.encode({ envelope }).finish();
     const { fullName, methods } = EventsDefinition;
-    await client.call(fullName, methods.forward.name, payload, { timeoutMs: TRY_MS, signal: closing.signal });
+    const { signal } = closing;
+    await client.call(fullName, methods.forward.name, payload, { timeoutMs: ANSWER_MS, signal });
   };
 
   /** Sends until it has arrived, is given up, or the publisher closes. */
@@ -111,7 +117,7 @@ export function openPublisher(options: PublisherOptions): Publisher {
 }
 
 async function dial(path: string, onClosed: () => void): Promise<Client> {
-  const client = await connect(path, TRY_MS);
+  const client = await connect(path, DIAL_MS);
   void client.closed.then(onClosed);
   return client;
 }
