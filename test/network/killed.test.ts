@@ -193,6 +193,8 @@ for (const { verb, step, input } of FAILING) {
     t.regex(stderr, new RegExp(`failpoint ${step}`));
     t.deepEqual(await view(), before);
     await becomesEqual(pod);
+    // The node has it back, and keeps it.
+    if (verb === "add-iface") await ip(node().netns, `link del spare${links}`);
   });
 }
 

@@ -132,6 +132,12 @@ test.serial("the filter from the guest is removed", async (t) => {
   );
 });
 
+test.serial("a gateway that has a link-local address only can be probed", async (t) => {
+  const address = /inet6 (fe80::[0-9a-f:]+)/.exec(await onNode("ip -6 addr show dev tapir0"))?.[1];
+  const directory = sandboxDirectory(node().stateDirectory, "k8s.io", pod.id);
+  await t.notThrowsAsync(pingFromGuest(directory, `${address}%eth0`, 10_000));
+});
+
 test.serial("the tap is down, the guest's link is down, the node's end is down", async (t) => {
   await inPod("ip link set tap0_tapir down");
   const tapDown = await traced();
@@ -168,12 +174,6 @@ test.serial(
     t.is((await traced()).toGuest.stopsAt, "");
   },
 );
-
-test.serial("a gateway that has a link-local address only can be probed", async (t) => {
-  const address = /inet6 (fe80::[0-9a-f:]+)/.exec(await onNode("ip -6 addr show dev tapir0"))?.[1];
-  const directory = sandboxDirectory(node().stateDirectory, "k8s.io", pod.id);
-  await t.notThrowsAsync(pingFromGuest(directory, `${address}%eth0`, 10_000));
-});
 
 test.serial("the pod's link is down", async (t) => {
   await inPod("ip link set eth0 down");
