@@ -1,12 +1,12 @@
 import { existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
-import { setTimeout } from "node:timers/promises";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
-import { diffInventory, type Inventory } from "../../sys/inventory.ts";
+import type { Inventory } from "../../sys/inventory.ts";
 import { mount, unmount } from "../../sys/mount.ts";
 import { nodeInventory } from "../harness/fixture.ts";
 import { startNode, type TestNode } from "../harness/node.ts";
+import { atRest } from "../harness/settle.ts";
 import { type Workloads, workloads } from "../harness/workload.ts";
 import { faultsPlugin, withFaults } from "./cni-plugin.ts";
 import { type Meeting, openMeeting } from "./meeting.ts";
@@ -30,7 +30,6 @@ export interface Site extends AsyncDisposable {
 const START_MS = 240_000;
 /** Longer than any cell: a call that hangs is to be seen as one, and not as one that its caller gave up. */
 const CLIENT_SECONDS = 900;
-const REST_MS = 500;
 const STATE_BYTES = 16 << 20;
 
 /** Templates for sites: the first makes one, and those that come later take it from there. */
@@ -114,16 +113,6 @@ export async function openSite({ path: kept }: Kept): Promise<Site> {
 
 /** What pods that follow shall know: why there is no template, or that guests from it did not come up. */
 const isNote = (name: string): boolean => name.startsWith("failed-") || name === "doubt";
-
-/** The first inventory that is still right a moment later: of the first pod containerd closes something after it has answered. */
-async function atRest(take: () => Promise<Inventory>, deadline: Deadline): Promise<Inventory> {
-  for (let last = await take(); ; ) {
-    await setTimeout(REST_MS, undefined, { signal: deadline.signal });
-    const now = await take();
-    if (diffInventory(last, now).length === 0) return now;
-    last = now;
-  }
-}
 
 /** Links what is in `from` and not in `to`: who discards a template removes its names, and never writes to its files. */
 function linkTree(from: string, to: string): void {

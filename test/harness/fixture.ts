@@ -3,7 +3,7 @@ import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { type Inventory, takeInventory } from "../../sys/inventory.ts";
 import { daemonDescriptors } from "./daemon-descriptors.ts";
 import { type NodeOptions, startNode, type TestNode } from "./node.ts";
-import { settledDifference } from "./settle.ts";
+import { atRest, settledDifference } from "./settle.ts";
 
 /** It ends with the last difference; only what is really left waits so long. */
 const SETTLE_MS = 60_000;
@@ -32,7 +32,8 @@ export function useNode(test: TestFn, options: NodeOptions = {}): () => TestNode
     const deadline = deadlineIn(SETTLE_MS, "take the inventory");
     machineBefore = await machineInventory(undefined, deadline);
     node = await startNode(options);
-    nodeBefore = await nodeInventory(node, deadlineIn(SETTLE_MS, "take the inventory"));
+    const rest = deadlineIn(SETTLE_MS, "see the node at rest");
+    nodeBefore = await atRest(() => nodeInventory(theNode(), rest), rest);
   });
 
   test.after.always("the inventory is as before", async (t) => {

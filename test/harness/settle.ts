@@ -5,6 +5,7 @@ import { diffInventory, type Inventory } from "../../sys/inventory.ts";
 const PAUSE_MS = 100;
 /** An inventory costs some 20 ms of a processor: what takes half a minute is not looked at three hundred times. */
 const LONGEST_PAUSE_MS = 800;
+const REST_MS = 400;
 
 /**
  * The difference between `before` and what `take` finds, once there is none or the deadline is near. containerd, and
@@ -19,5 +20,15 @@ export async function settledDifference(
     const difference = diffInventory(before, await take());
     if (difference.length === 0 || deadline.remainingMs() < 2 * pause) return difference;
     await setTimeout(pause);
+  }
+}
+
+/** The first inventory that is still right a moment later: containerd closes some things after it has answered. */
+export async function atRest(take: () => Promise<Inventory>, deadline: Deadline): Promise<Inventory> {
+  for (let last = await take(); ; ) {
+    await setTimeout(REST_MS, undefined, { signal: deadline.signal });
+    const now = await take();
+    if (diffInventory(last, now).length === 0) return now;
+    last = now;
   }
 }
