@@ -110,7 +110,11 @@ test("tmpfs is full while saving: the guest boots, and the template is made when
   t.is((await start(t, here, { store, prepare })).restored, undefined);
   t.is(here.warnings.length, 1);
   t.log(here.warnings);
-  t.regex(here.warnings[0] ?? "", /^no template: the guest boots: .*cannot move state of the VM/s);
+  // A guest that still runs may be who needs the next page; else it is the saved state.
+  t.regex(
+    here.warnings[0] ?? "",
+    /^no template: the guest boots: .*(cannot move state of the VM|it was killed by SIGBUS)/s,
+  );
   t.deepEqual(listTemplates(store), []);
   t.false(existsSync(join(store, "building")));
   rmSync(stranger);
