@@ -16,9 +16,9 @@ export function trustTemplate(store: string, { manifest }: OpenTemplate): void {
 }
 
 /**
- * Removes a template whose guest was of no use; one that only was late, when the guest before was late, too. The next pod makes a new one, unless this one never worked. One that was made
- * since is another. While somebody builds, nothing is removed: it could be what is being published, and who meets the bad
- * template next says so again.
+ * Removes a template whose guest was of no use; one that only was late, when the guest before was late, too. The next pod makes
+ * a new one, unless this one never worked. One that was made since is another. While somebody builds, nothing is removed: it could
+ * be what is being published, and who meets the bad template next says so again.
  */
 export function distrustTemplate(store: string, { manifest, hits }: OpenTemplate, reason: unknown): void {
   using lock = tryLock(lockPathOf(store));

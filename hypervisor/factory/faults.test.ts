@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import test from "ava";
 import { tryLock } from "../../sys/file-lock.ts";
 import type { FactoryBench } from "../../test/fakes/factory.ts";
@@ -99,22 +100,24 @@ test("no space for the template: the guest boots", async (t) => {
   t.is(here.warnings.length, 1);
 });
 
+/** While it boots the guest needs pages; when it runs, a few now and then. Its state needs more. */
+const BOOTED_MS = 700;
+const FOR_THE_GUEST = 64 << 10;
+
 test("tmpfs is full while saving: the guest boots, and the template is made when it is tried again", async (t) => {
   const here = bench(t);
   const store = smallStore(t, here, "96m");
   const stranger = join(store, "stranger");
   const prepare: typeof here.prepare = async (guest, deadline) => {
+    await sleep(BOOTED_MS);
     fill(stranger);
+    truncateSync(stranger, statSync(stranger).size - FOR_THE_GUEST);
     return here.prepare(guest, deadline);
   };
   t.is((await start(t, here, { store, prepare })).restored, undefined);
   t.is(here.warnings.length, 1);
   t.log(here.warnings);
-  // A guest that still runs may be who needs the next page; else it is the saved state.
-  t.regex(
-    here.warnings[0] ?? "",
-    /^no template: the guest boots: .*(cannot move state of the VM|it was killed by SIGBUS)/s,
-  );
+  t.regex(here.warnings[0] ?? "", /^no template: the guest boots: .*cannot move state of the VM/s);
   t.deepEqual(listTemplates(store), []);
   t.false(existsSync(join(store, "building")));
   rmSync(stranger);
