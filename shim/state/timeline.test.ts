@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
@@ -13,6 +13,19 @@ test.serial("before there is one", (t) => {
   const error = t.throws(() => readTimeline(directory));
   t.is(codeOf(error), Code.NOT_FOUND);
   t.regex(error?.message ?? "", /a pod has one once it is up/);
+});
+
+test.serial("who has it open while it is written again reads all of the one before", (t) => {
+  const timeline = startTimeline(Date.now());
+  timeline.write(directory);
+  const path = join(directory, "timeline.json");
+  const before = readFileSync(path, "utf8");
+  const file = openSync(path, "r");
+  t.teardown(() => closeSync(file));
+  timeline.add({ name: "share", startMs: 0, endMs: 1 });
+  timeline.write(directory);
+  t.is(readFileSync(file, "utf8"), before);
+  t.deepEqual(readdirSync(directory), ["timeline.json"]);
 });
 
 test.serial("steps come back in order of their starts, a failed one too", async (t) => {

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { errnoOf, TapirError, wrapError } from "../../sys/error.ts";
@@ -18,7 +18,7 @@ export interface Timeline {
   add(step: TimelineStep): void;
   /** Milliseconds since the origin. */
   nowMs(): number;
-  /** Writes `timeline.json` into the state directory. What is measured from then on came after the start. */
+  /** Writes `timeline.json` into the state directory; who reads it meanwhile gets the one before, whole. What is measured from then on came after the start. */
   write(directory: string): void;
 }
 
@@ -54,7 +54,9 @@ export function startTimeline(originEpochMs: number): Timeline {
     write(directory) {
       written = true;
       const timeline = { originEpochMs, steps: inOrder(steps), later: inOrder(later) };
-      writeFileSync(join(directory, TIMELINE_FILE), `${JSON.stringify(timeline)}\n`, { mode: 0o600 });
+      const path = join(directory, TIMELINE_FILE);
+      writeFileSync(`${path}.new`, `${JSON.stringify(timeline)}\n`, { mode: 0o600 });
+      renameSync(`${path}.new`, path);
     },
   };
 }
