@@ -34,10 +34,10 @@ export async function startPod(
   name: string,
   keys: Readonly<Record<string, string>>,
   deadline: Deadline,
-  linux: PodConfig["linux"] = {},
+  change: Omit<Partial<PodConfig>, "annotations"> = {},
 ): Promise<AttachPod> {
   const entries = Object.entries(keys).map(([key, value]) => [`io.tapir.config.${key}`, value]);
-  const config = node.podConfig(name, { annotations: Object.fromEntries(entries), linux });
+  const config = node.podConfig(name, { ...change, annotations: Object.fromEntries(entries) });
   const id = await node.crictl.runp(config, "tapir", deadline);
   const directory = sandboxDirectory(node.stateDirectory, "k8s.io", id);
   const steps = readTimeline(directory).steps.map((step) => step.name);

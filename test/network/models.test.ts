@@ -25,6 +25,16 @@ const GATEWAYS = ["10.88.0.1", "fd00:88::1"];
 const NETWORK_KEYS = ["internetworking_model", "disable_new_netns", "[rt]x_rate_limiter_max_rate"];
 const KEYS = [...NETWORK_KEYS, "monitor", "attach", "default_vcpus"];
 const MBIT = 1_000_000;
+const ofNode: Rates = { rx: 4, tx: 2 };
+const LIMITS_OF_NODE = `[network]
+rx_rate_limiter_max_rate = ${ofNode.rx * MBIT}
+tx_rate_limiter_max_rate = ${ofNode.tx * MBIT}
+`;
+const ofPod: Rates = { rx: 3, tx: 1 };
+const LIMITS_OF_POD = {
+  "network.rx_rate_limiter_max_rate": String(ofPod.rx * MBIT),
+  "network.tx_rate_limiter_max_rate": String(ofPod.tx * MBIT),
+};
 /** What the issue allows: a tenth. */
 const TOLERANCE = 0.1;
 const ATTEMPTS = 4;
@@ -37,7 +47,7 @@ const node = useNode(test, {
     ...conflist,
     plugins: conflist.plugins.map((one) => (one.type === "bridge" ? { ...one, type: "models-test" } : one)),
   }),
-  configuration: `[runtime]\nenable_annotations = ${JSON.stringify(KEYS)}\n`,
+  configuration: `${LIMITS_OF_NODE}[runtime]\nenable_annotations = ${JSON.stringify(KEYS)}\n`,
 });
 
 const soon = (): Deadline => deadlineIn(120_000, "test models");
@@ -48,9 +58,9 @@ async function start(
   t: ExecutionContext,
   name: string,
   keys: Readonly<Record<string, string>>,
-  linux: PodConfig["linux"] = {},
+  change: Partial<PodConfig> = {},
 ): Promise<AttachPod> {
-  const pod = await startPod(node(), name, keys, soon(), linux);
+  const pod = await startPod(node(), name, keys, soon(), change);
   t.teardown(() => removePod(node(), pod, soon()));
   return pod;
 }
@@ -60,16 +70,33 @@ const inPod = (pod: AttachPod, line: string): Promise<string> => {
   return runOk({ command, args, netns: pod.netnsPath, deadline: soon() });
 };
 
-async function tapir(pod: AttachPod, verb: string, input?: unknown): Promise<string> {
+async function tapir(pod: AttachPod, verb: string, input?: unknown, ...options: string[]): Promise<string> {
   const { exitCode, stdout, stderr } = await run({
     command: join(BUILT.shim, "tapir"),
-    args: ["network", verb, pod.id.slice(0, 12), ...(input === undefined ? [] : ["-"])],
+    args: ["network", verb, pod.id.slice(0, 12), ...(input === undefined ? [] : ["-"]), ...options],
     env: { ...process.env, TAPIR_CONFIG: join(node().directory, "configuration.toml") },
     deadline: soon(),
     ...(input === undefined ? {} : { input: JSON.stringify(input) }),
   });
   if (exitCode !== 0) throw new Error(stderr);
   return stdout;
+}
+
+/** `tapir network trace` knows each hop of eth0, and packets to the guest pass them. */
+async function assertTraced(t: ExecutionContext, pod: AttachPod, names: readonly string[]): Promise<void> {
+  const [path] = JSON.parse(await tapir(pod, "trace", undefined, "--seconds", "0.3", "--json")) as {
+    hops: { hop: string; toGuest: { packetsInWindow?: number; fault: string } }[];
+    toGuest: { stopsAt: string };
+    fromGuest: { stopsAt: string };
+  }[];
+  t.deepEqual(
+    path?.hops.map(({ hop }) => hop),
+    names,
+  );
+  t.true(
+    path?.hops.every(({ toGuest: { packetsInWindow = 0, fault } }) => packetsInWindow > 0 && fault === ""),
+  );
+  t.deepEqual([path?.toGuest.stopsAt, path?.fromGuest.stopsAt], ["", ""]);
 }
 
 /**
@@ -98,12 +125,11 @@ function differs(what: string, is: number, wanted: number): string[] {
   return Math.abs(is / wanted - 1) < TOLERANCE ? [] : [`${what} ${is.toFixed(2)} Mbit/s, not ${wanted}`];
 }
 
-for (const model of ["tcfilter", "macvtap"]) {
-  test.serial(`${model}: one NIC warm and two hot, limited by annotation, changed at run time`, async (t) => {
-    const limits = {
-      "network.rx_rate_limiter_max_rate": String(4 * MBIT),
-      "network.tx_rate_limiter_max_rate": String(2 * MBIT),
-    };
+for (const { model, by, limits, wanted } of [
+  { model: "tcfilter", by: "configuration", limits: {}, wanted: ofNode },
+  { model: "macvtap", by: "annotation", limits: LIMITS_OF_POD, wanted: ofPod },
+]) {
+  test.serial(`${model}: one NIC warm and two hot, limited by ${by}, changed at run time`, async (t) => {
     const keys = { "network.internetworking_model": model, "factory.attach": "warm", ...limits };
     const pod = await start(t, "three", keys);
     t.deepEqual(pod.steps, ["load state", "hot-plug", "hot-plug"]);
@@ -118,13 +144,13 @@ for (const model of ["tcfilter", "macvtap"]) {
       net1: { node: MORE_LINKS[0].node[0], pod: MORE_LINKS[0].pod[0] },
     };
     const measure = () => measureRates(node(), pod, runScript, nics);
-    await assertRates(t, measure, { eth0: { rx: 4, tx: 2 }, net1: { rx: 4, tx: 2 } });
+    await assertRates(t, measure, { eth0: wanted, net1: wanted });
 
     const change = { RxRateLimiterMaxRate: 2 * MBIT, TxRateLimiterMaxRate: 1 * MBIT };
     await tapir(pod, "update-iface", { Name: "eth0", ...change });
     await tapir(pod, "update-iface", { Name: "net1", Mtu: 1300, TxRateLimiterMaxRate: 3 * MBIT });
     // What is not said stays.
-    await assertRates(t, measure, { eth0: { rx: 2, tx: 1 }, net1: { rx: 4, tx: 3 } });
+    await assertRates(t, measure, { eth0: { rx: 2, tx: 1 }, net1: { rx: wanted.rx, tx: 3 } });
     await tapir(pod, "update-iface", { Name: "eth0", RxRateLimiterMaxRate: 0, TxRateLimiterMaxRate: 0 });
     t.notRegex(await inPod(pod, "tc qdisc show dev eth0"), /tbf/);
     t.is((await askGuest(pod.directory)).interfaces.find(({ name }) => name === "net1")?.mtu, 1300);
@@ -149,6 +175,7 @@ test.serial("macvtap: a VM that boots with it, two queues, IPv4 and IPv6; withou
   await assertConnected(t, node(), pod, eth0(pod));
   const used = await useQueues(node(), pod, 2, GATEWAYS[0] ?? "");
   t.deepEqual(used.names, ["rx-0", "rx-1", "tx-0", "tx-1"]);
+  await assertTraced(t, pod, ["host link", "pod link", "ifb", "tap", "virtio queue", "guest NIC"]);
 
   // Nobody follows the namespace; what `tapir network` changes comes through, and with it what was missed.
   await inPod(pod, "ip link set eth0 txqueuelen 77");
@@ -194,7 +221,7 @@ test.serial("none: no NIC, and the namespace is as CNI left it", async (t) => {
 test.serial(
   "a pod of the node's network: refused; with disable_new_netns and none it has no NIC",
   async (t) => {
-    const onNode = { security_context: { namespace_options: { network: 2 } } };
+    const onNode = { linux: { security_context: { namespace_options: { network: 2 } } } };
     const none = { "network.internetworking_model": "none" };
     await t.throwsAsync(start(t, "host", none, onNode), { message: /would be the host's/ });
     const disabled = { "network.disable_new_netns": "true" };
