@@ -60,6 +60,18 @@ test.serial("a process is seen by its command line and by its environment", asyn
   }
 });
 
+test.serial("a process that carries nothing itself is seen by its parent", async (t) => {
+  const script = "env -i sleep 60 & echo $!; wait";
+  const parent = spawn("sh", ["-c", script], { env: { ...process.env, MARK: mark } });
+  const [said] = (await once(parent.stdout, "data")) as [Buffer];
+  const pid = Number(said);
+  t.teardown(() => process.kill(pid, "SIGKILL"));
+  const { processes } = await takeInventory({ mark }, deadline());
+  const key = Object.keys(processes).find((one) => one.startsWith(`${pid}@`)) ?? "";
+  t.regex(processes[key] ?? "", /sleep 60$/);
+  await endOfChild(parent);
+});
+
 test.serial("a long command line is seen as a whole, and shown in part", async (t) => {
   const before = await takeInventory({ mark }, deadline());
   const child = spawn("sleep", ["60"], { argv0: `${"long/".repeat(200)}${mark}` });

@@ -12,11 +12,19 @@ export function listProcesses(mark: string | undefined): { things: Things; pids:
     // Of a kernel thread there is no executable.
     if (identity === undefined || readLink(`/proc/${name}/exe`) === "") continue;
     const commandLine = readText(`/proc/${name}/cmdline`).replaceAll("\0", " ").trim();
-    if (mark !== undefined && !carries(name, commandLine, mark)) continue;
+    if (mark !== undefined && !belongs(name, commandLine, mark)) continue;
     things[`${name}@${identity.startTime}`] = commandLine;
     pids.push(identity.pid);
   }
   return { things, pids };
+}
+
+/** A VM that got no cgroup carries no mark; its shim does. */
+function belongs(pid: string, commandLine: string, mark: string): boolean {
+  if (carries(pid, commandLine, mark)) return true;
+  const stat = readText(`/proc/${pid}/stat`);
+  const [, parent = ""] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return Number(parent) > 1 && carries(parent, readText(`/proc/${parent}/cmdline`), mark);
 }
 
 function carries(pid: string, commandLine: string, mark: string): boolean {

@@ -11,7 +11,7 @@ const LOOK_AGAIN_MS = 100;
 
 type Prepare = Operation["prepare"];
 
-/** What operators change by `tapir network`, of pods that `pod` starts: their folder share is there, or it would come meanwhile. */
+/** What operators change by `tapir network`, of pods that `pod` starts. */
 export function networkOperations(pod: Prepare, limitSeconds: number): Operation[] {
   const operation = (verb: string, input: unknown, prepare: Prepare = pod): Operation => ({
     name: verb,

@@ -185,7 +185,7 @@ export const OPERATIONS: readonly Operation[] = [
   },
   { name: "plug", life: "nics", limitSeconds: WAIT_SECONDS, waits: true, prepare: pod, run: plug },
   { name: "unplug", life: "nics", limitSeconds: WAIT_SECONDS, waits: true, prepare: plugged, run: unplug },
-  ...networkOperations(running, CALL_SECONDS),
+  ...networkOperations(pod, CALL_SECONDS),
   {
     name: "stop",
     life: "containers",

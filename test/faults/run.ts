@@ -16,7 +16,7 @@ import { planText, summaryText } from "./summary.ts";
  * `--count`: says how many cells that are, and runs none. `--step network.tap`: that one only; `--every 3`: a third of it (choice.ts); `--seconds 240`: no new cell after that;
  * `--resume`: not the cells that were green before, of the steps found then; `--lanes 12 --busy 2`: so many nodes side by side, of which so many keep
  * the processors busy, so that cells which wait for a minute overlap; `--templates /dev/shm/t`: what guests are restored from stays
- * there for the next run.
+ * there for the next run. Interrupted, it begins no new cell.
  */
 const { values, positionals: words } = parseArgs({
   allowPositionals: true,
@@ -55,7 +55,12 @@ if (values.resume && existsSync(resultsFile)) {
   for (const cell of before.results) results.set(keyOf(cell), { ...cell, times: cell.times ?? {} });
 }
 const startMs = performance.now();
-const endMs = startMs + Number(values.seconds) * 1000;
+let endMs = startMs + Number(values.seconds) * 1000;
+// The cells that run come to their ends, and take their nodes with them.
+for (const name of ["SIGINT", "SIGTERM"] as const)
+  process.once(name, () => {
+    endMs = 0;
+  });
 const isDone = ({ operation, step, fault }: Cell): boolean => {
   const before = results.get(key(operation.name, step, fault.name));
   return before !== undefined && !isRed(before);
@@ -96,7 +101,7 @@ try {
   report([...results.values()]);
 }
 
-/** After each cell: a run of hours may be ended at any time. */
+/** After each cell: a run of hours may end at any time. */
 function write(cells: readonly CellResult[]): void {
   writeFileSync(
     resultsFile,
