@@ -159,6 +159,17 @@ test("frames go from the node to the tap and back, and nothing stays behind", as
   t.is(snapshot(pair), before);
 });
 
+test("a link without a queue, as CNI plugins make them, stays one", async (t) => {
+  const pair = makePair();
+  run(`ip -n ${pair.pod} link set eth0 txqueuelen 0`);
+  const before = snapshot(pair);
+  const { ledger } = await attach(pair);
+  const { links } = await discover(pair.netns, soon());
+  t.is(links.find(({ link }) => link.name === "eth0")?.link.txQueueLength, 0);
+  await ledger.unwind();
+  t.is(snapshot(pair), before);
+});
+
 test("tc shows one redirect each way, after everything else", async (t) => {
   const pair = makePair();
   const { ledger } = await attach(pair);

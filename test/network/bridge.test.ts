@@ -9,6 +9,7 @@ import type { PodStatus } from "../harness/crictl.ts";
 import { useNode } from "../harness/fixture.ts";
 import { readGuestState } from "../harness/guest-state.ts";
 import { ping } from "../harness/ping.ts";
+import { runOk } from "../harness/run.ts";
 
 const MTU = 1400;
 const IPV4_AND_ICMP_HEADERS = 28;
@@ -82,6 +83,23 @@ test.serial("the guest has what the netns has, field by field", async (t) => {
   t.is(view.interfaces[0]?.mtu, MTU);
   t.true(netns.routes.length >= 5, "default and connected routes of each family, and fe80::/64");
 });
+
+test.serial(
+  "the link's queue is as CNI left it: nothing has changed that the guest would be told",
+  async (t) => {
+    const queue = async ({ netnsPath: netns }: PodStatus): Promise<number | undefined> => {
+      const deadline = deadlineIn(10_000, "look at the pod's link");
+      const text = await runOk({
+        command: "ip",
+        args: ["-j", "link", "show", "dev", "eth0"],
+        netns,
+        deadline,
+      });
+      return (JSON.parse(text) as { txqlen?: number }[])[0]?.txqlen;
+    };
+    t.is(await queue(pod("vm")), await queue(pod("runc")));
+  },
+);
 
 test.serial("it is the guest's kernel that was asked", async (t) => {
   const deadline = deadlineIn(30_000, "ask the guest");
