@@ -13,7 +13,7 @@ import { conclude } from "./verdict.ts";
 const rounds = readRounds(10);
 const COUNTS = [1, 4, 8, 16];
 const BURST_MS = 120_000;
-const BUDGET_MS = 6 * 60_000;
+const BUDGET_MS = 4.5 * 60_000;
 
 async function bench(): Promise<void> {
   await using node = await startBenchNode();

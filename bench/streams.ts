@@ -13,11 +13,8 @@ import { writeResult } from "./results.ts";
  * or guest grow by more than what a stream needs, whatever N is.
  */
 const LIMIT_MS = 30 * 60_000;
-/**
- * What may be on its way at once, several times over, with the room that collectors take all the time (27 MiB) and V8's compilers
- * for some seconds (14).
- */
-const GROWTH_MIB = 48;
+/** What may be on its way at once, several times over, with the room that collectors take. */
+const GROWTH_MIB = 32;
 const RUNTIMES = ["runc", "tapir"] as const;
 
 interface Rates {

@@ -18,7 +18,10 @@ export interface Timeline {
   add(step: TimelineStep): void;
   /** Milliseconds since the origin. */
   nowMs(): number;
-  /** Writes `timeline.json` into the state directory; who reads it meanwhile gets the one before, whole. What is measured from then on came after the start. */
+  /**
+   * Writes `timeline.json` into the state directory; who reads it meanwhile gets the one before, whole. What is measured from then
+   * on came after the start.
+   */
   write(directory: string): void;
 }
 

@@ -8,7 +8,7 @@ import { type AttachPod, assertConnected, startContainer, startPod } from "../at
 import { useNode } from "../harness/fixture.ts";
 
 const GATEWAY = "fd00:66::1";
-/** What the resolver knows. */
+/** All that the resolver knows. */
 const NAME = "service.test";
 const ANSWER = "fd00:66::1234";
 
@@ -31,13 +31,15 @@ const node = useNode(test, {
 });
 let pod: AttachPod;
 
-/** Answers each question for an IPv6 address with ours, every other with nothing (RFC 1035, section 4; RFC 3596). */
+/** Answers the question for the IPv6 address of that name, and every other with nothing (RFC 1035, section 4; RFC 3596). */
 const RESOLVER = `
 const socket = require("node:dgram").createSocket("udp6");
+const labels = "${NAME}".split(".").map((label) => String.fromCharCode(label.length) + label);
+const name = Buffer.from(labels.join("") + "\\0", "latin1");
 const address = Buffer.from("fd000066000000000000000000001234", "hex");
 socket.on("message", (query, { address: to, port }) => {
   const end = query.indexOf(0, 12) + 5;
-  const known = query.readUInt16BE(end - 4) === 28;
+  const known = query.readUInt16BE(end - 4) === 28 && name.equals(query.subarray(12, end - 4));
   const header = Buffer.concat([query.subarray(0, 2), Buffer.from([0x81, 0x80, 0, 1, 0, known ? 1 : 0, 0, 0, 0, 0])]);
   const answer = Buffer.concat([Buffer.from([0xc0, 12, 0, 28, 0, 1, 0, 0, 0, 60, 0, 16]), address]);
   socket.send(Buffer.concat([header, query.subarray(12, end), ...(known ? [answer] : [])]), port, to);
@@ -67,4 +69,5 @@ test.serial("a container finds a service by its name", async (t) => {
   await once(resolver.stdout, "data");
   t.regex(await runScript("cat /etc/resolv.conf"), new RegExp(`^nameserver ${GATEWAY}$`, "m"));
   t.regex(await runScript(`nslookup -type=aaaa ${NAME}`), new RegExp(`^Address: ${ANSWER}$`, "m"));
+  t.notRegex(await runScript(`nslookup -type=aaaa other.${NAME} || true`), new RegExp(ANSWER));
 });
