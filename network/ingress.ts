@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Deadline } from "../sys/deadline.ts";
 import { errnoOf } from "../sys/error.ts";
-import { type LinkReference, setLink } from "../sys/netlink/link.ts";
+import type { LinkReference } from "../sys/netlink/link.ts";
 import { addIngress, findIngress } from "../sys/netlink/traffic.ts";
 import { explainMissing } from "./missing-module.ts";
 import type { PodPlace } from "./model.ts";
+import { keepQueueLength } from "./queue-length.ts";
 
 /** The kernel answers EBUSY while an earlier ingress qdisc of the link is still being taken down; no event tells. */
 const BUSY_RETRIES = 10;
@@ -12,8 +13,7 @@ const BUSY_PAUSE_MS = 10;
 
 /**
  * Gives a link an ingress qdisc. One that CNI put there, ingress or clsact, is used as it is — the two exclude each
- * other — and is not Tapir's to remove. A link without a queue (`txqueuelen 0`: CNI's veths) gets one of 1000 from the kernel
- * with its first qdisc (qdisc_create, net/sched/sch_api.c); it is taken back, or every guest would be told of a change.
+ * other — and is not Tapir's to remove.
  */
 export async function ensureIngress(
   link: LinkReference & { readonly txQueueLength?: number },
@@ -36,7 +36,7 @@ export async function ensureIngress(
       }
       await sleep(BUSY_PAUSE_MS, undefined, { signal: deadline.signal });
     }
-    if (link.txQueueLength === 0) await setLink(socket, link, { txQueueLength: 0 }, deadline);
+    await keepQueueLength(socket, link, deadline);
   });
 }
 

@@ -65,6 +65,18 @@ for (const { name, towards } of [
     t.is(snapshot(pair), before);
   });
 
+  test.serial(`${name}: a link without a queue has none under its limits, either`, async (t) => {
+    const pair = pairs.make();
+    run(`ip -n ${pair.pod} link set eth0 txqueuelen 0`);
+    const ledger = pairs.ledger();
+    const [nic] = await attachPair(pair, { model, ledger }, soon());
+    await nic?.limiter.set({ rx: MBIT, tx: MBIT }, soon());
+    t.is(rateOf(pair.pod, "eth0"), MBIT);
+    const { links } = await discover(pair.netns, soon());
+    t.is(links.find(({ link }) => link.name === "eth0")?.link.txQueueLength, 0);
+    await ledger.unwind();
+  });
+
   test.serial(`${name}: after a crash the limits go with the rest`, async (t) => {
     const pair = pairs.make(2);
     const before = snapshot(pair);

@@ -10,12 +10,13 @@ import type { InNetns } from "../sys/undo/entry.ts";
 import { explainMissing } from "./missing-module.ts";
 import type { Model } from "./model.ts";
 import type { NicPlan } from "./nic-plan.ts";
+import { keepQueueLength } from "./queue-length.ts";
 import { type RateLimiter, type RateLimits, shapeOf } from "./rate-limit.ts";
 
 type Way = keyof RateLimits;
 
 interface Limited {
-  readonly link: LinkReference;
+  readonly link: LinkReference & { readonly txQueueLength?: number };
   readonly scope: LedgerScope;
 }
 
@@ -59,7 +60,10 @@ export function createRateLimiter(
     const { link, scope } = await start(way, socket, deadline);
     try {
       const entry = { kind: "shaper", netns, netnsInode, link: link.name, index: link.index } as const;
-      await scope.ledger.acquire("network.limit", entry, () => shape(link));
+      await scope.ledger.acquire("network.limit", entry, async () => {
+        await shape(link);
+        await keepQueueLength(socket, link, deadline);
+      });
       limited.set(way, { link, scope });
     } catch (error) {
       await scope.release();
