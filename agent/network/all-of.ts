@@ -1,12 +1,9 @@
 /**
- * Begins all of them, which the kernel does in this order, and waits for all: what each waits for is its acknowledgement
- * only. Rejects with what failed first in the order.
+ * Waits for all that was begun, and rejects with what failed first in its order. Netlink requests begun in one turn go to the kernel in
+ * one piece.
  */
-export async function allOf<Item>(
-  items: readonly Item[],
-  work: (item: Item) => Promise<void>,
-): Promise<void> {
-  const settled = await Promise.allSettled(items.map(work));
+export async function allOf(begun: readonly Promise<void>[]): Promise<void> {
+  const settled = await Promise.allSettled(begun);
   const failed = settled.find((one) => one.status === "rejected");
   if (failed !== undefined) throw failed.reason;
 }

@@ -12,7 +12,7 @@ import { type LinkNames, linkNames } from "./link-names.ts";
 import { fromAddress, toInterface } from "./message.ts";
 import type { Ground, Network } from "./network.ts";
 import { renames } from "./rename.ts";
-import { applySysctls, readSysctls } from "./sysctl.ts";
+import { applySysctls, needsSysctls, readSysctls } from "./sysctl.ts";
 
 const ETHERNET = 1;
 /** A primary IPv4 address may take its secondaries along (promote_secondaries), and others then come before their time. */
@@ -59,7 +59,7 @@ export async function applyInterfaces(
     await setLink(network.socket, link, { name: to }, deadline);
     nowNamed.set(index, to);
   }
-  await allOf(nics, ({ link, wanted: one }) => applyLink(network, link, one, deadline));
+  await allOf(nics.map(({ link, wanted: one }) => applyLink(network, link, one, deadline)));
   const goal = nics.flatMap(({ link, wanted: { addresses } }) =>
     addresses.map((address) => fromAddress(address, link.index)),
   );
@@ -141,16 +141,20 @@ async function waitForNic(network: Network, wanted: Interface, deadline: Deadlin
 
 async function applyLink(network: Network, link: Link, wanted: Interface, deadline: Deadline): Promise<void> {
   const named = { index: link.index, name: wanted.name };
-  try {
-    // Before it goes up: the kernel would make a link-local address that nobody asked for.
-    await setLink(network.socket, named, { addressGeneration: "none" }, deadline);
-  } catch (error) {
-    // A link without IPv6 (switched off, or an MTU below 1280) makes none.
-    if (errnoOf(error) !== "EAFNOSUPPORT") throw error;
+  const set = (change: LinkChange): Promise<void> => setLink(network.socket, named, change, deadline);
+  // Before it goes up: the kernel would make a link-local address that nobody asked for.
+  const before = [
+    set({ addressGeneration: "none" }).catch((error: unknown) => {
+      // A link without IPv6 (switched off, or an MTU below 1280) makes none.
+      if (errnoOf(error) !== "EAFNOSUPPORT") throw error;
+    }),
+    ...(link.mtu === wanted.mtu ? [] : [set({ mtu: wanted.mtu })]),
+  ];
+  if (needsSysctls(network, named, wanted.sysctls)) {
+    // IPv6's are there from an MTU of 1280 on. And before it is up: what counts from its first packet on.
+    await allOf(before);
+    applySysctls(network, named, wanted.sysctls);
   }
-  // Before the settings: IPv6's are there from an MTU of 1280 on. And before it is up: what counts from its first packet on.
-  if (link.mtu !== wanted.mtu) await setLink(network.socket, named, { mtu: wanted.mtu }, deadline);
-  applySysctls(network, named, wanted.sysctls);
   const change: LinkChange = {
     // While it is still down: not every driver changes the MAC of a link that is up.
     ...(link.mac === wanted.mac ? {} : { mac: wanted.mac }),
@@ -165,7 +169,7 @@ async function applyLink(network: Network, link: Link, wanted: Interface, deadli
       mask: IFF.NOARP | IFF.PROMISC | IFF.ALLMULTI | IFF.MULTICAST,
     },
   };
-  await setLink(network.socket, named, change, deadline);
+  await allOf([...before, set(change)]);
 }
 
 /** Brings the addresses that are `present` to exactly the wanted ones. */
@@ -178,10 +182,10 @@ async function applyAddresses(
   const compare = async () => addressPlan(await present(), wanted);
   let plan = await compare();
   for (let round = 0; plan.remove.length > 0 && round < REMOVAL_ROUNDS; round += 1) {
-    for (const address of plan.remove) await removeAddress(network, address, deadline);
+    await allOf(plan.remove.map((address) => removeAddress(network, address, deadline)));
     plan = await compare();
   }
-  await allOf(plan.add, (address) => replaceAddress(network.socket, address, deadline));
+  await allOf(plan.add.map((address) => replaceAddress(network.socket, address, deadline)));
 }
 
 /** An address that is gone meanwhile (with its primary, with its link going down) is what was wanted. */

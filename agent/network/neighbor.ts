@@ -6,6 +6,8 @@ import {
   listNeighbors as readNeighbors,
   replaceNeighbor,
 } from "../../sys/netlink/neighbor.ts";
+import type { Neighbor as KernelNeighbor } from "../../sys/netlink/records.ts";
+import { allOf } from "./all-of.ts";
 import { type LinkNames, readLinkNames } from "./link-names.ts";
 import { fromNeighbor, toNeighbor } from "./message.ts";
 import { isUnicast, neighborDifference } from "./neighbor-difference.ts";
@@ -50,14 +52,18 @@ async function apply(
   const goal = wanted.map((neighbor) => fromNeighbor(neighbor, indexOf));
   const current = (await readNeighbors(network.socket, deadline)).filter(isUnicast);
   const { gone, added, changed } = neighborDifference(current, goal);
-  for (const neighbor of declarative ? gone : []) {
-    try {
-      await deleteNeighbor(network.socket, neighbor, deadline);
-    } catch (error) {
-      if (errnoOf(error) !== "ENOENT") throw error;
-    }
-  }
-  for (const neighbor of [...added, ...changed.map(({ to }) => to)]) {
-    await replaceNeighbor(network.socket, neighbor, deadline);
+  await allOf([
+    ...(declarative ? gone : []).map((neighbor) => removeNeighbor(network, neighbor, deadline)),
+    ...[...added, ...changed.map(({ to }) => to)].map((neighbor) =>
+      replaceNeighbor(network.socket, neighbor, deadline),
+    ),
+  ]);
+}
+
+async function removeNeighbor(network: Network, neighbor: KernelNeighbor, deadline: Deadline): Promise<void> {
+  try {
+    await deleteNeighbor(network.socket, neighbor, deadline);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
   }
 }

@@ -14,12 +14,12 @@ import { orphanedRoutes } from "./orphaned-route.ts";
 
 /** Every route but the local table's, the kernel's own included (their protocol says so). */
 export async function listRoutes(network: Network, deadline: Deadline): Promise<RouteMessage[]> {
-  const [names, routes] = await Promise.all([
-    readLinkNames(network, deadline),
-    readRoutes(network.socket, deadline),
-  ]);
+  const [names, routes] = await Promise.all([readLinkNames(network, deadline), readOurs(network, deadline)]);
   return routes.filter(isOurs).map((route) => toRoute(route, names.nameOf));
 }
+
+const readOurs = ({ socket }: Network, deadline: Deadline): Promise<Route[]> =>
+  readRoutes(socket, deadline, { localTable: false });
 
 /** What whoever asks knows of the network. */
 export interface RouteGround {
@@ -39,23 +39,27 @@ export async function applyRoutes(
   const { indexOf } = names ?? (await readLinkNames(network, deadline));
   const goal = wanted.map((route) => fromRoute(route, indexOf));
   if (ground === "blank" && !meetsKernels(goal, addresses)) {
-    await allOf(routePlan([], goal).add, (route) => addRoute(network.socket, route, deadline));
+    await allOf(routePlan([], goal).add.map((route) => addRoute(network.socket, route, deadline)));
     return;
   }
-  const current = await readRoutes(network.socket, deadline);
+  const current = await readOurs(network, deadline);
   const { remove, add } = routePlan(current, goal);
   // The kernel is asked only where the addresses known do not explain everything.
   const explained = ground === "blank" || orphanedRoutes(current, addresses).length === 0;
   const orphans = explained ? [] : orphanedRoutes(current, await listAddresses(network.socket, deadline));
-  for (const route of [...remove, ...orphans]) {
-    try {
-      await deleteRoute(network.socket, route, deadline);
-    } catch (error) {
-      // It went with a route or address before it.
-      if (errnoOf(error) !== "ESRCH") throw error;
-    }
+  await allOf([
+    ...[...remove, ...orphans].map((route) => removeRoute(network, route, deadline)),
+    ...add.map((route) => addRoute(network.socket, route, deadline)),
+  ]);
+}
+
+/** One that is gone meanwhile, with a route or address before it, is what was wanted. */
+async function removeRoute(network: Network, route: Route, deadline: Deadline): Promise<void> {
+  try {
+    await deleteRoute(network.socket, route, deadline);
+  } catch (error) {
+    if (errnoOf(error) !== "ESRCH") throw error;
   }
-  await allOf(add, (route) => addRoute(network.socket, route, deadline));
 }
 
 /** Whether the kernel may have made one of them already, or another in its place: with an address, there is nothing else. */

@@ -84,7 +84,33 @@ function own(family: Rule["family"]): Rule[] {
   return family === 4 ? [...both, rule(32_767, RT_TABLE.DEFAULT)] : both;
 }
 
+const FIELDS: Readonly<Record<keyof Rule, true>> = {
+  family: true,
+  priority: true,
+  source: true,
+  destination: true,
+  tos: true,
+  table: true,
+  action: true,
+  mark: true,
+  markMask: true,
+  inputInterface: true,
+  outputInterface: true,
+  invert: true,
+  suppressPrefixLength: true,
+  gotoPriority: true,
+  uids: true,
+  ipProtocol: true,
+  sourcePorts: true,
+  destinationPorts: true,
+  protocol: true,
+};
+const NAMES = Object.keys(FIELDS) as (keyof Rule)[];
+
 /** Field by field, in one order whoever made the record. */
 function textOf(rule: Rule): string {
-  return JSON.stringify(Object.entries(rule).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return NAMES.map((name) => {
+    const value = rule[name];
+    return typeof value === "object" ? `${value.start}-${value.end}` : value;
+  }).join(" ");
 }

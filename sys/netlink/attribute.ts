@@ -1,29 +1,45 @@
 import { align, malformed } from "./message.ts";
 
 /** Attributes by type, unknown ones included. Of a repeated type the last one stays. */
-export type Attributes = ReadonlyMap<number, Buffer>;
+export type Attributes = Pick<ReadonlyMap<number, Buffer>, "get" | "has">;
 
 const HEADER = 4;
 /** NLA_F_NESTED and NLA_F_NET_BYTEORDER are no part of the type. */
 const TYPE_MASK = 0x3fff;
 const NLA_F_NESTED = 0x8000;
 
-/** Decodes a run of attributes that starts at `offset` (linux/netlink.h, struct nlattr). */
+/** Decodes a run of attributes that starts at `offset` (linux/netlink.h, struct nlattr). Of most a message has, nobody wants any. */
 export function decodeAttributes(bytes: Buffer, offset = 0): Attributes {
-  return new Map(decodeAttributeList(bytes, offset));
+  const found = new Map<number, number>();
+  walk(bytes, offset, (type, at) => found.set(type, at));
+  return {
+    has: (type) => found.has(type),
+    get(type) {
+      const at = found.get(type);
+      return at === undefined ? undefined : valueAt(bytes, at);
+    },
+  };
 }
 
 /** As decodeAttributes, in order and with repeated types kept. */
 export function decodeAttributeList(bytes: Buffer, offset = 0): [number, Buffer][] {
   const attributes: [number, Buffer][] = [];
+  walk(bytes, offset, (type, at) => attributes.push([type, valueAt(bytes, at)]));
+  return attributes;
+}
+
+function walk(bytes: Buffer, offset: number, found: (type: number, at: number) => void): void {
   let at = offset;
   while (bytes.length - at >= HEADER) {
     const length = bytes.readUInt16LE(at);
     if (length < HEADER || length > bytes.length - at) throw malformed(`attribute of ${length} bytes`);
-    attributes.push([bytes.readUInt16LE(at + 2) & TYPE_MASK, bytes.subarray(at + HEADER, at + length)]);
+    found(bytes.readUInt16LE(at + 2) & TYPE_MASK, at);
     at += align(length);
   }
-  return attributes;
+}
+
+function valueAt(bytes: Buffer, at: number): Buffer {
+  return bytes.subarray(at + HEADER, at + bytes.readUInt16LE(at));
 }
 
 /** One attribute with its padding. */

@@ -184,6 +184,32 @@ test.serial("many requests at once on one socket keep their answers apart", asyn
   t.true(answers.slice(50).every((index) => index === eth0.index));
 });
 
+test.serial(
+  "of requests in one piece each is told what became of it, wherever those that fail stand",
+  async (t) => {
+    const COUNT = 150;
+    for (const failing of [[0], [COUNT - 1], [3, 63, 64, 100], [COUNT - 2, COUNT - 1]]) {
+      const wanted = Array.from({ length: COUNT }, (_, at) =>
+        address(`10.7.0.${at + 1}`, { prefixLength: 32, ...(failing.includes(at) ? { index: 4711 } : {}) }),
+      );
+      const began = wanted.map((one) => replaceAddress(socket, one, soon()));
+      const settled = await Promise.allSettled(began);
+      t.deepEqual(
+        settled.flatMap(({ status }, at) => (status === "rejected" ? [at] : [])),
+        failing,
+      );
+      const right = wanted.filter((_, at) => !failing.includes(at));
+      const there = (await listAddresses(socket, soon())).filter((one) => one.address.startsWith("10.7.0."));
+      t.is(there.length, right.length);
+      // A table that is read among them is read as it is then.
+      const going = right.map((one) => deleteAddress(socket, one, soon()));
+      const left = await listAddresses(socket, soon());
+      await Promise.all(going);
+      t.false(left.some((one) => one.address.startsWith("10.7.0.")));
+    }
+  },
+);
+
 test.serial("waits for a link by MAC: one that is there, one that comes, one that never does", async (t) => {
   const mac = "02:00:00:00:0a:0b";
   t.is((await waitForLink((link) => link.name === "eth0", soon(), { netns })).index, eth0.index);

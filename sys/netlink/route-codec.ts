@@ -18,7 +18,7 @@ import {
   RTA_ENCAP_TYPE,
   RTNH_F_ONLINK,
 } from "./next-hop.ts";
-import { type Family, type Route, RTN } from "./records.ts";
+import { type Family, type Route, RT_TABLE, RTN } from "./records.ts";
 
 /** Bytes of struct rtmsg (linux/rtnetlink.h). */
 export const RTMSG = 12;
@@ -65,6 +65,11 @@ export function encodeRoute(route: Route): Buffer {
   if (nextHops.length > 0) attributes.push(attribute(RTA.MULTIPATH, encodeNextHops(family, nextHops)));
   if (preference !== undefined) attributes.push(attributeU8(RTA.PREF, preference));
   return Buffer.concat(attributes);
+}
+
+/** Whether it is one of the local table, of which the kernel makes several with each address: they need not be read to be left out. */
+export function isLocal(payload: Buffer): boolean {
+  return payload.length >= RTMSG && payload.readUInt8(4) === RT_TABLE.LOCAL;
 }
 
 /** Undefined for what is neither IPv4 nor IPv6 and for cached exceptions. */

@@ -2,14 +2,21 @@ import type { Deadline } from "../deadline.ts";
 import { deviceText } from "./link-name.ts";
 import { NLM_F, RTM } from "./message.ts";
 import type { Route } from "./records.ts";
-import { decodeRoute, encodeRoute, RTMSG } from "./route-codec.ts";
+import { decodeRoute, encodeRoute, isLocal, RTMSG } from "./route-codec.ts";
 import type { RouteSocket } from "./socket.ts";
 
-/** Every IPv4 and IPv6 route of every table, as the kernel lists them. */
-export async function listRoutes(socket: RouteSocket, deadline: Deadline): Promise<Route[]> {
+/** Every IPv4 and IPv6 route of every table, or of every one but the local, as the kernel lists them. */
+export async function listRoutes(
+  socket: RouteSocket,
+  deadline: Deadline,
+  { localTable = true }: { readonly localTable?: boolean } = {},
+): Promise<Route[]> {
   const request = { type: RTM.GETROUTE, payload: Buffer.alloc(RTMSG), operation: "list", object: "routes" };
   const replies = await socket.dump(request, deadline);
-  return replies.map((reply) => decodeRoute(reply.payload)).filter((route) => route !== undefined);
+  return replies
+    .filter(({ payload }) => localTable || !isLocal(payload))
+    .map((reply) => decodeRoute(reply.payload))
+    .filter((route) => route !== undefined);
 }
 
 /** The route without next hops that are dead; one that is left over of several is as good as a route through it alone. */

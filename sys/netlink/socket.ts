@@ -17,7 +17,10 @@ export interface RouteRequest {
   readonly object: string | (() => Promise<string>);
 }
 
-/** An rtnetlink socket. Requests may overlap; dumps wait for each other. Dispose it to close it. */
+/**
+ * An rtnetlink socket. Requests may overlap: those made in one turn go to the kernel in one piece, which does them in their order
+ * whatever becomes of each. Dumps wait for each other. Dispose it to close it.
+ */
 export interface RouteSocket extends Disposable, AsyncDisposable {
   /** Sends `request` and resolves with the replies before its acknowledgement. A refusal is a TapirError with errno. */
   request(request: RouteRequest, deadline: Deadline): Promise<readonly Message[]>;
@@ -25,23 +28,66 @@ export interface RouteSocket extends Disposable, AsyncDisposable {
   dump(request: Omit<RouteRequest, "flags">, deadline: Deadline): Promise<readonly Message[]>;
 }
 
+/** More than these are sent in several pieces: each has room in the socket's buffer. */
+const BATCH_MESSAGES = 64;
+
+interface Pending {
+  readonly exchange: Exchange;
+  /** Requests sent with it, before it, whose success is said with its own. */
+  readonly acknowledges: number[];
+}
+
+/** What goes to the kernel in one piece. */
+interface Batch {
+  readonly messages: Message[];
+  readonly sent: PromiseWithResolvers<void>;
+}
+
+const newBatch = (): Batch => ({ messages: [], sent: Promise.withResolvers() });
+
 /** A table that changes all the time is given up after this many reads. */
 const DUMP_ATTEMPTS = 20;
 
 /** Opens a socket that belongs to `netns` (or to the caller's namespace) for its whole life. */
 export function openRoute(place: SocketPlace = {}): RouteSocket {
   const kernel = openQuestionSocket(place);
-  const pending = new Map<number, Exchange>();
+  const pending = new Map<number, Pending>();
   let lastSequence = 0;
   let closed = false;
   let dumps: Promise<unknown> = Promise.resolve();
+  let batch = newBatch();
 
-  /** Hands out everything that is there; whoever asked first may get its answer from somebody else's reading. */
-  const readAll = (): void => {
-    for (let datagram = kernel.receive(); datagram !== undefined; datagram = kernel.receive()) {
+  /** Hands out what is there; whoever asked first may get its answer from somebody else's reading. */
+  const readAll = (sequence: number): void => {
+    while (pending.has(sequence)) {
+      const datagram = kernel.receive();
+      if (datagram === undefined) return;
       for (const message of decodeMessages(datagram)) {
-        if (pending.get(message.sequence)?.accept(message)) pending.delete(message.sequence);
+        const one = pending.get(message.sequence);
+        if (one?.exchange.accept(message) !== true) continue;
+        pending.delete(message.sequence);
+        for (const before of one.acknowledges) pending.delete(before);
       }
+    }
+  };
+
+  /** Refusals are answered without being asked for, in order; so the last acknowledgement is that of all before it. */
+  const send = (): void => {
+    const { messages, sent } = batch;
+    batch = newBatch();
+    const last = messages.at(-1);
+    if (last === undefined) return;
+    const acknowledged = messages.slice(0, -1).filter(({ flags }) => (flags & NLM_F.ACK) !== 0);
+    pending.get(last.sequence)?.acknowledges.push(...acknowledged.map(({ sequence }) => sequence));
+    const silent = new Set(acknowledged);
+    const asked = messages.map((one) => (silent.has(one) ? { ...one, flags: one.flags & ~NLM_F.ACK } : one));
+    try {
+      if (closed) throw closedError();
+      kernel.send(Buffer.concat(asked.map(encodeMessage)));
+      sent.resolve();
+    } catch (error) {
+      for (const { sequence } of messages) pending.delete(sequence);
+      sent.reject(error);
     }
   };
 
@@ -51,17 +97,18 @@ export function openRoute(place: SocketPlace = {}): RouteSocket {
     lastSequence = (lastSequence % 0xffff_ffff) + 1;
     const sequence = lastSequence;
     const answer = newExchange();
-    pending.set(sequence, answer);
-    try {
-      kernel.send(encodeMessage({ type, flags: flags | NLM_F.REQUEST, sequence, port: 0, payload }));
-      for (readAll(); pending.has(sequence); readAll()) {
-        await kernel.readable(deadline);
-        if (closed) throw closedError();
-      }
-      return answer;
-    } finally {
-      pending.delete(sequence);
+    // Whoever gives up leaves it to the answer, which may be that of others, too.
+    pending.set(sequence, { exchange: answer, acknowledges: [] });
+    const { messages, sent } = batch;
+    messages.push({ type, flags: flags | NLM_F.REQUEST, sequence, port: 0, payload });
+    if (messages.length === 1) queueMicrotask(send);
+    else if (messages.length === BATCH_MESSAGES) send();
+    await sent.promise;
+    for (readAll(sequence); pending.has(sequence); readAll(sequence)) {
+      await kernel.readable(deadline);
+      if (closed) throw closedError();
     }
+    return answer;
   };
 
   const ask = async (request: RouteRequest, flags: number, deadline: Deadline): Promise<Exchange> => {
