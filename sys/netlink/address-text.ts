@@ -23,7 +23,8 @@ export function familyOfText(text: string): Family {
 export function formatIp(bytes: Buffer): string {
   if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`;
   if (bytes.length !== 16) throw invalid(`${bytes.length} bytes`, "neither IPv4 nor IPv6");
-  const groups = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(index * 2));
+  const groups: number[] = [];
+  for (let at = 0; at < 16; at += 2) groups.push(bytes.readUInt16BE(at));
   if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) {
     return `::ffff:${formatIp(bytes.subarray(12))}`;
   }
@@ -54,12 +55,27 @@ export function parseIp(text: string): Buffer {
   return Buffer.from(bytes);
 }
 
+const ZERO = 48;
+const DOT = 46;
+
+/** Numbers as they are written without need: no leading zero, no sign, no exponent. Character by character: it is called much. */
 function parseIpv4(text: string): number[] | undefined {
-  const parts = text.split(".");
-  const bytes = parts.map(Number);
-  // As they are written without need: no leading zero, no sign, no exponent.
-  const plain = bytes.every((byte, at) => Number.isInteger(byte) && String(byte) === parts[at]);
-  return plain && bytes.length === 4 && bytes.every((byte) => byte >= 0 && byte <= 255) ? bytes : undefined;
+  const bytes: number[] = [];
+  let value: number | undefined;
+  for (let at = 0; at <= text.length; at += 1) {
+    const code = at === text.length ? DOT : text.charCodeAt(at);
+    if (code === DOT) {
+      if (value === undefined) return undefined;
+      bytes.push(value);
+      value = undefined;
+      continue;
+    }
+    const digit = code - ZERO;
+    if (digit < 0 || digit > 9 || value === 0) return undefined;
+    value = (value ?? 0) * 10 + digit;
+    if (value > 255) return undefined;
+  }
+  return bytes.length === 4 ? bytes : undefined;
 }
 
 function parseIpv6(text: string): number[] | undefined {
