@@ -140,7 +140,7 @@ function optionalIp(text: string): string | undefined {
   return text === "" ? undefined : canonical(text);
 }
 
-/** The host may write an IPv6 address in another way than the kernel's list gives it. */
+/** The host may write an IPv6 address in another way than the kernel's list gives it; of IPv4 there is one. */
 function canonical(text: string): string {
-  return formatIp(parseIp(text));
+  return text.includes(":") ? formatIp(parseIp(text)) : text;
 }

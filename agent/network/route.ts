@@ -64,16 +64,18 @@ async function removeRoute(network: Network, route: Route, deadline: Deadline): 
 
 /** Whether the kernel may have made one of them already, or another in its place: with an address, there is nothing else. */
 function meetsKernels(routes: readonly Route[], addresses: readonly Address[]): boolean {
-  const made = new Set(
-    addresses.flatMap(({ address, prefixLength, peer }) => [
-      prefixText(address, prefixLength),
-      ...(peer === undefined
-        ? []
-        : [prefixText(peer, prefixLength), `${peer}/${peer.includes(":") ? 128 : 32}`]),
-    ]),
-  );
-  return routes.some(
-    ({ protocol, destination }) =>
-      protocol === RTPROT.KERNEL || protocol === RTPROT.RA || made.has(destination),
+  const wanted = new Set(routes.map(({ destination }) => destination));
+  // Most have a length that no route has.
+  const lengths = new Set(routes.map(({ family, destination }) => `${family} ${destination.split("/")[1]}`));
+  const isWanted = (family: Address["family"], address: string, length: number): boolean =>
+    lengths.has(`${family} ${length}`) && wanted.has(prefixText(address, length));
+  return (
+    routes.some(({ protocol }) => protocol === RTPROT.KERNEL || protocol === RTPROT.RA) ||
+    addresses.some(
+      ({ family, address, prefixLength, peer }) =>
+        isWanted(family, address, prefixLength) ||
+        (peer !== undefined &&
+          (isWanted(family, peer, prefixLength) || isWanted(family, peer, family === 4 ? 32 : 128))),
+    )
   );
 }

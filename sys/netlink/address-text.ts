@@ -94,13 +94,28 @@ function parseIpv6(text: string): number[] | undefined {
 function parseGroups(text: string, last: boolean): number[] | undefined {
   if (text === "") return [];
   const groups = text.split(":");
-  const bytes = groups.map((group, at) => {
-    if (last && at === groups.length - 1 && group.includes(".")) return parseIpv4(group);
-    if (!/^[0-9a-f]{1,4}$/i.test(group)) return undefined;
-    const value = Number.parseInt(group, 16);
-    return [value >> 8, value & 0xff];
-  });
-  return bytes.every((some) => some !== undefined) ? bytes.flat() : undefined;
+  const bytes: number[] = [];
+  for (const [at, group] of groups.entries()) {
+    const four = last && at === groups.length - 1 && group.includes(".") ? parseIpv4(group) : undefined;
+    const value = four === undefined ? hexOf(group) : 0;
+    if (value === undefined) return undefined;
+    bytes.push(...(four ?? [value >> 8, value & 0xff]));
+  }
+  return bytes;
+}
+
+const HEX = "0123456789abcdef";
+
+/** One to four hexadecimal digits. */
+function hexOf(text: string): number | undefined {
+  if (text.length < 1 || text.length > 4) return undefined;
+  let value = 0;
+  for (const digit of text.toLowerCase()) {
+    const place = HEX.indexOf(digit);
+    if (place === -1) return undefined;
+    value = value * 16 + place;
+  }
+  return value;
 }
 
 /** "10.0.0.0/8" as bytes and length. */
@@ -116,7 +131,10 @@ export function parseCidr(text: string): { bytes: Buffer; prefixLength: number }
 
 /** Lower-case, colon-separated; "" for no bytes. */
 export function formatMac(bytes: Buffer): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+  const hex = bytes.toString("hex");
+  let text = hex.slice(0, 2);
+  for (let at = 2; at < hex.length; at += 2) text += `:${hex.slice(at, at + 2)}`;
+  return text;
 }
 
 export function parseMac(text: string): Buffer {

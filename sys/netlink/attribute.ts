@@ -31,15 +31,20 @@ export function decodeAttributeList(bytes: Buffer, offset = 0): [number, Buffer]
 function walk(bytes: Buffer, offset: number, found: (type: number, at: number) => void): void {
   let at = offset;
   while (bytes.length - at >= HEADER) {
-    const length = bytes.readUInt16LE(at);
+    const length = u16At(bytes, at);
     if (length < HEADER || length > bytes.length - at) throw malformed(`attribute of ${length} bytes`);
-    found(bytes.readUInt16LE(at + 2) & TYPE_MASK, at);
+    found(u16At(bytes, at + 2) & TYPE_MASK, at);
     at += align(length);
   }
 }
 
 function valueAt(bytes: Buffer, at: number): Buffer {
-  return bytes.subarray(at + HEADER, at + bytes.readUInt16LE(at));
+  return bytes.subarray(at + HEADER, at + u16At(bytes, at));
+}
+
+/** Buffer's own checks each call: a link has fifty attributes. */
+function u16At(bytes: Buffer, at: number): number {
+  return (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
 }
 
 /** One attribute with its padding. */

@@ -21,27 +21,22 @@ export interface Exchange {
 /** An exchange ends with an acknowledgement (NLMSG_ERROR) or, for dumps, with NLMSG_DONE. */
 export function newExchange(): Exchange {
   const replies: Message[] = [];
-  let acknowledgement: Acknowledgement = { errno: 0, text: undefined };
-  let interrupted = false;
-  return {
+  const exchange = {
     replies,
-    get acknowledgement() {
-      return acknowledgement;
-    },
-    get interrupted() {
-      return interrupted;
-    },
-    accept(message) {
+    acknowledgement: { errno: 0, text: undefined } as Acknowledgement,
+    interrupted: false,
+    accept(message: Message): boolean {
       if (message.type === NLMSG.NOOP) return false;
-      if ((message.flags & NLM_F.DUMP_INTR) !== 0) interrupted = true;
+      if ((message.flags & NLM_F.DUMP_INTR) !== 0) exchange.interrupted = true;
       if (message.type !== NLMSG.ERROR && message.type !== NLMSG.DONE) {
         replies.push(message);
         return false;
       }
-      acknowledgement = decodeAcknowledgement(message);
+      exchange.acknowledgement = decodeAcknowledgement(message);
       return true;
     },
   };
+  return exchange;
 }
 
 const NLMSGERR_ATTR_MSG = 1;
