@@ -32,6 +32,8 @@ interface VmShape {
   readonly most?: VmSize | undefined;
   /** Free pcie-root-ports for later hot-plug. */
   readonly rootPorts: number;
+  /** MiB that QEMU's translated code may take when the VM is restored, without KVM; not set: 32. */
+  readonly restoredTbSizeMiB?: number;
   /** Appended to the built-in kernel command line. */
   readonly kernelParameters: readonly string[];
   /** Folders of the cgroups that its processes join; none: they stay in this process's. */

@@ -126,10 +126,16 @@ test("a restored guest, which never boots, costs no memory for what boots it", (
 });
 
 test("translated code: a restored guest's is bounded to less than a boot's", (t) => {
-  const bound = (incoming: boolean, accelerator: VmSpec["accelerator"]): string[] =>
-    valuesOf(qemuArguments({ ...spec, accelerator }, { ...context, incoming }).argv, "-accel");
+  const bound = (
+    incoming: boolean,
+    accelerator: VmSpec["accelerator"],
+    more: Partial<VmSpec> = {},
+  ): string[] =>
+    valuesOf(qemuArguments({ ...spec, accelerator, ...more }, { ...context, incoming }).argv, "-accel");
   t.deepEqual(bound(false, "tcg"), ["tcg,thread=multi,tb-size=256"]);
   t.deepEqual(bound(true, "tcg"), ["tcg,thread=multi,tb-size=32"]);
+  t.deepEqual(bound(true, "tcg", { restoredTbSizeMiB: 64 }), ["tcg,thread=multi,tb-size=64"]);
+  t.deepEqual(bound(false, "tcg", { restoredTbSizeMiB: 64 }), ["tcg,thread=multi,tb-size=256"]);
   t.deepEqual(bound(true, "kvm"), ["kvm"]);
 });
 

@@ -50,9 +50,10 @@ const FIRST_INHERITED_FD = 3;
 const MIB = 1024 * 1024;
 /**
  * Bounds what translated code may take of the host, for good: it is never given back. A boot is slower with less, and with
- * more; a restored guest has no boot behind it, and 18 MiB when it is up: with 16 it translates much of that twice.
+ * more; a restored guest has no boot behind it, and 18 MiB when it is up: with 16 it translates much of that twice. Two containers
+ * need 64; with 32 each start translates anew.
  */
-const TCG_CACHE_MIB = { boot: 256, restored: 32 } as const;
+const TB_SIZE_MIB = { boot: 256, restored: 32 } as const;
 
 /**
  * Without what only a real processor does well: a fifth level of page tables, and `rep movsb` as the best way to copy, which
@@ -70,7 +71,7 @@ export function qemuArguments(spec: VmSpec, context: ArgumentContext): QemuArgum
 
   const argv = [
     ...["-name", option(`tapir-${spec.name}`, { "debug-threads": true })],
-    ...machine(spec, context.incoming === true ? TCG_CACHE_MIB.restored : TCG_CACHE_MIB.boot),
+    ...machine(spec, tbSizeMiB(spec, context)),
     ...memory(spec, context, inherited),
     ...(context.incoming === true ? ["-S", "-incoming", "defer"] : boot(spec)),
     ...socketChardev("qmp", { fd: inherited(context.qmpFd) }),
@@ -106,7 +107,14 @@ function socketChardev(id: string, properties: Readonly<Record<string, OptionVal
   return ["-chardev", option("socket", { id, ...properties })];
 }
 
-function machine(spec: VmSpec, tcgCacheMiB: number): string[] {
+function tbSizeMiB(
+  { restoredTbSizeMiB = TB_SIZE_MIB.restored }: VmSpec,
+  { incoming }: ArgumentContext,
+): number {
+  return incoming === true ? restoredTbSizeMiB : TB_SIZE_MIB.boot;
+}
+
+function machine(spec: VmSpec, tbSize: number): string[] {
   const q35 = option("q35", {
     "memory-backend": "ram",
     smm: false,
@@ -123,7 +131,7 @@ function machine(spec: VmSpec, tcgCacheMiB: number): string[] {
     ...["-machine", q35],
     ...[
       "-accel",
-      accelerator(spec.accelerator, tcgCacheMiB),
+      accelerator(spec.accelerator, tbSize),
       "-cpu",
       spec.accelerator === "kvm" ? "host" : TCG_CPU,
     ],
@@ -143,8 +151,8 @@ function processors({ vcpus, most }: VmSpec): string {
   return option(String(vcpus), { ...places, sockets: 1, cores: maxcpus, threads: 1 });
 }
 
-function accelerator(kind: VmSpec["accelerator"], tcgCacheMiB: number): string {
-  return kind === "kvm" ? "kvm" : option("tcg", { thread: "multi", "tb-size": tcgCacheMiB });
+function accelerator(kind: VmSpec["accelerator"], tbSize: number): string {
+  return kind === "kvm" ? "kvm" : option("tcg", { thread: "multi", "tb-size": tbSize });
 }
 
 /** Shared memory: virtio-fs and saved guests need it. Room above it is where the image is mapped, and memory that comes later. */

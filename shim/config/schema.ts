@@ -93,6 +93,13 @@ export const schema = {
         doc: "What the guest remembers of the host's files: auto for a second, none nothing, always until it needs the memory.",
         kata: "virtio_fs_cache",
       }),
+      tcg_tb_size_mib: integer({
+        default: 32,
+        minimum: 16,
+        maximum: 2047,
+        unit: "MiB",
+        doc: "Without KVM: room for the translated code of a VM that was restored. 64 halves what a container's start takes.",
+      }),
       tcg_timeout_factor: integer({
         default: 4,
         minimum: 1,

@@ -30,6 +30,7 @@ export function vmPlan(
     memoryMiB: qemu.defaultMemoryMib,
     most: largestSize(qemu, accelerator),
     rootPorts: qemu.pcieRootPorts,
+    restoredTbSizeMiB: qemu.tcgTbSizeMib,
     kernelParameters: qemu.kernelParams,
     quitMs: timeoutMs(configuration, runtime.stopTimeoutSeconds, accelerator),
     firstNic:

@@ -7,6 +7,7 @@ import type { FactoryStatus } from "../../hypervisor/factory/status.ts";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { configureCache, startCacheServer } from "../harness/cache-server.ts";
 import { nodeInventory, useNode } from "../harness/fixture.ts";
+import { TB_SIZE_FOR_CONTAINERS_MIB } from "../harness/node.ts";
 import { BUILT } from "../harness/project.ts";
 import { settledDifference } from "../harness/settle.ts";
 import { MORE_LINKS, PLUGIN } from "./plugin.ts";
@@ -92,7 +93,7 @@ for (const path of paths) {
       t.deepEqual(pod.steps, steps);
       t.is(sharesMemory(pod), path.privateMemory !== true);
       // Not under KVM, which translates nothing.
-      const bound = steps.includes("guest boot") ? 256 : 32;
+      const bound = steps.includes("guest boot") ? 256 : TB_SIZE_FOR_CONTAINERS_MIB;
       t.true([bound, undefined].includes(translatedMib(pod)), `tb-size=${translatedMib(pod)}`);
       await assertConnected(t, node(), pod, { eth0: { node: GATEWAYS, pod: pod.addresses } });
       t.is(pod.addresses.length, 2);

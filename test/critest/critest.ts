@@ -2,7 +2,7 @@ import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } fr
 import { join } from "node:path";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { nodeInventory } from "../harness/fixture.ts";
-import { startNode, type TestNode } from "../harness/node.ts";
+import { startNode, TB_SIZE_FOR_CONTAINERS_MIB, type TestNode } from "../harness/node.ts";
 import { runOk } from "../harness/run.ts";
 import { settledDifference } from "../harness/settle.ts";
 import type { SuiteResult } from "./ginkgo-report.ts";
@@ -40,7 +40,7 @@ export async function runCritest(options: CritestOptions = DEFAULTS): Promise<Cr
   const over = deadlineIn(options.minutes * 60_000, "run critest");
   let leftOver: readonly string[] = [];
   try {
-    await using node = await startNode();
+    await using node = await startNode({ tbSizeMiB: TB_SIZE_FOR_CONTAINERS_MIB });
     await importImages(node);
     try {
       const before = await nodeInventory(node, deadlineIn(INVENTORY_MS, "take the inventory"));

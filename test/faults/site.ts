@@ -5,7 +5,7 @@ import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import type { Inventory } from "../../sys/inventory.ts";
 import { mount, unmount } from "../../sys/mount.ts";
 import { nodeInventory } from "../harness/fixture.ts";
-import { startNode, type TestNode } from "../harness/node.ts";
+import { startNode, TB_SIZE_FOR_CONTAINERS_MIB, type TestNode } from "../harness/node.ts";
 import { atRest } from "../harness/settle.ts";
 import { type Workloads, workloads } from "../harness/workload.ts";
 import { faultsPlugin, withFaults } from "./cni-plugin.ts";
@@ -70,6 +70,7 @@ export async function openSite({ path: kept }: Kept): Promise<Site> {
   try {
     const deadline = deadlineIn(START_MS, "open a site of faults");
     node = await startNode({
+      tbSizeMiB: TB_SIZE_FOR_CONTAINERS_MIB,
       env: { TAPIR_FAILPOINTS: meeting.setting },
       cni: withFaults,
       plugins: faultsPlugin(socket),

@@ -2,7 +2,7 @@ import type { TestFn } from "ava";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
 import { type Inventory, takeInventory } from "../../sys/inventory.ts";
 import { daemonDescriptors } from "./daemon-descriptors.ts";
-import { type NodeOptions, startNode, type TestNode } from "./node.ts";
+import { type NodeOptions, startNode, TB_SIZE_FOR_CONTAINERS_MIB, type TestNode } from "./node.ts";
 import { atRest, settledDifference } from "./settle.ts";
 
 /** It ends with the last difference; only what is really left waits so long. */
@@ -31,7 +31,7 @@ export function useNode(test: TestFn, options: NodeOptions = {}): () => TestNode
   test.before("start the node", async () => {
     const deadline = deadlineIn(SETTLE_MS, "take the inventory");
     machineBefore = await machineInventory(undefined, deadline);
-    node = await startNode(options);
+    node = await startNode({ tbSizeMiB: TB_SIZE_FOR_CONTAINERS_MIB, ...options });
     const rest = deadlineIn(SETTLE_MS, "see the node at rest");
     nodeBefore = await atRest(() => nodeInventory(theNode(), rest), rest);
   });

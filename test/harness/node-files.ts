@@ -31,7 +31,11 @@ export function writeCni(
  * Writes a private configuration.toml that names what the set-up built and keeps state below `directory`; `more` is
  * a drop-in that changes it. Returns its path.
  */
-export function writeConfiguration(directory: string, stateDirectory: string, more?: string): string {
+export function writeConfiguration(
+  directory: string,
+  stateDirectory: string,
+  { configuration, tbSizeMiB }: { readonly configuration?: string; readonly tbSizeMiB?: number } = {},
+): string {
   const path = join(directory, "configuration.toml");
   writeFileSync(
     path,
@@ -39,16 +43,16 @@ export function writeConfiguration(directory: string, stateDirectory: string, mo
 kernel = "${BUILT.guest}/vmlinuz"
 initramfs = "${BUILT.guest}/initramfs.cpio"
 image = "${BUILT.guest}/root.erofs"
-[runtime]
+${tbSizeMiB === undefined ? "" : `tcg_tb_size_mib = ${tbSizeMiB}\n`}[runtime]
 state_dir = "${stateDirectory}"
 debug = true
 [factory]
 path = "${BUILT.factory}"
 `,
   );
-  if (more !== undefined) {
+  if (configuration !== undefined) {
     mkdirSync(join(directory, "config.d"));
-    writeFileSync(join(directory, "config.d/50-test.toml"), more);
+    writeFileSync(join(directory, "config.d/50-test.toml"), configuration);
   }
   return path;
 }

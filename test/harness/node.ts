@@ -53,6 +53,8 @@ export interface NodeOptions {
   readonly plugins?: Readonly<Record<string, string>>;
   /** A drop-in for the private configuration.toml. */
   readonly configuration?: string;
+  /** `tcg_tb_size_mib`; the shipped one when not set. */
+  readonly tbSizeMiB?: number;
   /** Environment of containerd and its shims. */
   readonly env?: Readonly<Record<string, string>>;
   /** Bytes of a tmpfs where containerd keeps what is only for its life, the bundles of tasks among it; else a folder of the disk. */
@@ -60,6 +62,8 @@ export interface NodeOptions {
 }
 
 const START_DEADLINE_MS = 60_000;
+/** For pods with containers: their starts take half of the processor with it, where there is no KVM. */
+export const TB_SIZE_FOR_CONTAINERS_MIB = 64;
 
 /** Starts a private node. Disposing removes its pods, its daemon, its network and its files. */
 export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
@@ -85,7 +89,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
         env: {
           TAPIR_TEST_NODE: mark,
           TAPIR_SOCKET_DIR: socketDirectoryOf(mark),
-          TAPIR_CONFIG: writeConfiguration(directory, stateDirectory, options.configuration),
+          TAPIR_CONFIG: writeConfiguration(directory, stateDirectory, options),
           PATH: `${BUILT.shim}:${process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin"}`,
           ...options.env,
         },

@@ -1,6 +1,6 @@
 import { deadlineIn } from "../../sys/deadline.ts";
 import { nodeInventory } from "../harness/fixture.ts";
-import { startNode, type TestNode } from "../harness/node.ts";
+import { startNode, TB_SIZE_FOR_CONTAINERS_MIB, type TestNode } from "../harness/node.ts";
 import { settledDifference } from "../harness/settle.ts";
 import { type Workloads, workloads } from "../harness/workload.ts";
 import { command } from "./cycle.ts";
@@ -14,7 +14,7 @@ type Phase = (typeof PHASES)[number];
 
 /** Pods that start at once, each runs a container and a command, all stop at once. True when none fails and nothing is left. */
 export async function runBurst(count: number, print: (text: string) => void): Promise<boolean> {
-  await using node = await startNode();
+  await using node = await startNode({ tbSizeMiB: TB_SIZE_FOR_CONTAINERS_MIB });
   const work = workloads(node);
   const deadline = deadlineIn(BURST_MS, `${count} pods at once`);
   await node.crictl.runp(node.podConfig("first"), "tapir", deadline);

@@ -1,6 +1,6 @@
 import { deadlineIn } from "../../sys/deadline.ts";
 import { nodeInventory } from "../harness/fixture.ts";
-import { startNode } from "../harness/node.ts";
+import { startNode, TB_SIZE_FOR_CONTAINERS_MIB } from "../harness/node.ts";
 import { settledDifference } from "../harness/settle.ts";
 import { workloads } from "../harness/workload.ts";
 import { openElder } from "./elder.ts";
@@ -23,7 +23,7 @@ const REPORT_EVERY = 10;
 
 /** Lives of pods on a node of their own. True when nothing grows, and nothing is left at the end. */
 export async function runSoak({ lives, lanes, minutes, print }: SoakRequest): Promise<boolean> {
-  await using node = await startNode();
+  await using node = await startNode({ tbSizeMiB: TB_SIZE_FOR_CONTAINERS_MIB });
   const work = workloads(node);
   const startMs = performance.now();
   const minutesSince = (): number => (performance.now() - startMs) / 60_000;
