@@ -54,7 +54,7 @@ export interface NodeOptions {
   /** A drop-in for the private configuration.toml. */
   readonly configuration?: string;
   /** `tcg_tb_size_mib`; the shipped one when not set. */
-  readonly tbSizeMiB?: number;
+  readonly tbSizeMiB?: number | undefined;
   /** Environment of containerd and its shims. */
   readonly env?: Readonly<Record<string, string>>;
   /** Bytes of a tmpfs where containerd keeps what is only for its life, the bundles of tasks among it; else a folder of the disk. */
