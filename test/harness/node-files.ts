@@ -34,7 +34,10 @@ export function writeCni(
 export function writeConfiguration(
   directory: string,
   stateDirectory: string,
-  { configuration, tbSizeMiB }: { readonly configuration?: string; readonly tbSizeMiB?: number | undefined } = {},
+  {
+    configuration,
+    tbSizeMiB,
+  }: { readonly configuration?: string; readonly tbSizeMiB?: number | undefined } = {},
 ): string {
   const path = join(directory, "configuration.toml");
   writeFileSync(
