@@ -22,8 +22,12 @@ export interface HotplugGuest extends AsyncDisposable {
   readonly netns: string;
   /** A tap of its own for each NIC; `close` lets go of ours. */
   openNic(id: string, queues: number): VmNic & { close(): void };
-  /** Waits in the guest until the NIC is there, and gives it a name and an address. */
-  configure(nic: VmNic, name: string, address?: string): Promise<void>;
+  /** Waits in the guest until the NIC is there, and gives it a name and an address. Of a port: whichever lies behind it, which gets that MAC. */
+  configure(
+    nic: Pick<VmNic, "mac"> & { readonly port?: string },
+    name: string,
+    address?: string,
+  ): Promise<void>;
   macs(): Promise<string[]>;
 }
 
@@ -45,14 +49,14 @@ export async function restoreHotplugGuest(mark: string, rootPorts: number): Prom
       const index = Number(id.replace(/\D/g, ""));
       const tapFds = openTap({ netns, name: `tap-${id}`, queues });
       return {
-        ...{ id, mac: `02:00:00:00:01:0${index}`, tapFds, vhostFds: [] },
+        ...{ id, mac: `02:00:00:00:01:${index.toString(16).padStart(2, "0")}`, tapFds, vhostFds: [] },
         close: () => closeAll(tapFds),
       };
     },
-    async configure({ mac }, name, address) {
+    async configure({ mac, port }, name, address) {
       const wanted = {
         ...Interface.decode(EMPTY),
-        ...{ name, mac, mtu: 1400, up: true, multicast: true, txQueueLength: 1000 },
+        ...{ name, mac, port, mtu: 1400, up: true, multicast: true, txQueueLength: 1000 },
         addresses:
           address === undefined ? [] : [{ ...InterfaceAddress.decode(EMPTY), address, prefixLength: 24 }],
       };
