@@ -54,7 +54,7 @@ test.serial(
     t.is(codeOf(await t.throwsAsync(vm.nics.attach(refused, soon()))), Code.RESOURCE_EXHAUSTED);
     refused.close();
     const drawn = new Map(ids.map((id) => [id, random.below(1 << 20)]));
-  const order = ids.toSorted((a, b) => (drawn.get(a) ?? 0) - (drawn.get(b) ?? 0));
+    const order = ids.toSorted((a, b) => (drawn.get(a) ?? 0) - (drawn.get(b) ?? 0));
     const [gone, staying] = [order.slice(0, MAX_ROOT_PORTS / 2), order.slice(MAX_ROOT_PORTS / 2)];
     for (const id of gone) await unplug(id);
     for (const id of gone.toReversed()) await plug(id);
