@@ -14,6 +14,7 @@ import { applyNetwork } from "./network/apply.ts";
 import { listCounters } from "./network/counters.ts";
 import { applyInterfaces, listInterfaces } from "./network/interface.ts";
 import { addNeighbors, applyNeighbors, listNeighbors } from "./network/neighbor.ts";
+import { locate } from "./network/port.ts";
 import { applyRoutes, listRoutes } from "./network/route.ts";
 import { applyRules } from "./network/rule.ts";
 import { ping } from "./ping.ts";
@@ -149,7 +150,7 @@ async function updateInterface(
   const wanted = request.interface;
   if (wanted === undefined) throw systemError("EINVAL", { operation: "update", object: "interface" });
   const linksBy = linkDeadline(request.linkTimeoutMilliseconds, deadline);
-  await applyInterfaces(network, [wanted], linksBy, deadline);
+  await applyInterfaces(network, await locate([wanted], linksBy), linksBy, deadline);
   const interfaces = await listInterfaces(network, deadline);
   return { interface: interfaces.find(({ mac }) => mac === wanted.mac) };
 }
