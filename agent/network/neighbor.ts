@@ -17,9 +17,9 @@ import type { Network } from "./network.ts";
 export async function listNeighbors(network: Network, deadline: Deadline): Promise<Neighbor[]> {
   const [names, neighbors] = await Promise.all([
     readLinkNames(network, deadline),
-    readNeighbors(network.socket, deadline),
+    readOwn(network, deadline),
   ]);
-  return neighbors.filter(isUnicast).map((neighbor) => toNeighbor(neighbor, names.nameOf));
+  return neighbors.map((neighbor) => toNeighbor(neighbor, names.nameOf));
 }
 
 /** Adds or replaces entries; nothing goes. */
@@ -41,6 +41,10 @@ export async function applyNeighbors(
   await apply(network, wanted, true, deadline, names);
 }
 
+async function readOwn({ socket }: Network, deadline: Deadline): Promise<KernelNeighbor[]> {
+  return (await readNeighbors(socket, deadline, { multicast: false })).filter(isUnicast);
+}
+
 async function apply(
   network: Network,
   wanted: readonly Neighbor[],
@@ -50,7 +54,7 @@ async function apply(
 ): Promise<void> {
   const { indexOf } = names ?? (await readLinkNames(network, deadline));
   const goal = wanted.map((neighbor) => fromNeighbor(neighbor, indexOf));
-  const current = (await readNeighbors(network.socket, deadline)).filter(isUnicast);
+  const current = await readOwn(network, deadline);
   const { gone, added, changed } = neighborDifference(current, goal);
   await allOf([
     ...(declarative ? gone : []).map((neighbor) => removeNeighbor(network, neighbor, deadline)),

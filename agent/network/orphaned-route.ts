@@ -11,7 +11,8 @@ const OWN_METRIC = 256;
  */
 export function orphanedRoutes(routes: readonly Route[], addresses: readonly Address[]): Route[] {
   const made = new Set(
-    addresses.flatMap(({ index, address, prefixLength, peer, flags, routeMetric }) => {
+    addresses.flatMap(({ family, index, address, prefixLength, peer, flags, routeMetric }) => {
+      if (family === 4) return [];
       const metric = routeMetric || OWN_METRIC;
       return [
         ...((flags & IFA_F.NOPREFIXROUTE) === 0

@@ -15,7 +15,7 @@ export async function removeRules(
   wanted: readonly RuleMessage[],
   deadline: Deadline,
 ): Promise<Rule[]> {
-  const kept = new Set([...wanted.map(fromRule), ...own(4), ...own(6)].map(textOf));
+  const kept = new Set([...wanted.map(fromRule), ...OWN[4], ...OWN[6]].map(textOf));
   const staying: Rule[] = [];
   for (const rule of await listRules(network.socket, deadline)) {
     if (kept.has(textOf(rule))) staying.push(rule);
@@ -37,7 +37,7 @@ export async function applyRules(
   const current = known ?? (await listRules(network.socket, deadline));
   const goal = ([4, 6] as const).flatMap((family) => {
     const ofFamily = wanted.map(fromRule).filter((rule) => rule.family === family);
-    return ofFamily.length > 0 || !current.some((rule) => rule.family === family) ? ofFamily : own(family);
+    return ofFamily.length > 0 || !current.some((rule) => rule.family === family) ? ofFamily : OWN[family];
   });
   const present = new Set(current.map(textOf));
   const kept = new Set(goal.map(textOf));
@@ -57,32 +57,37 @@ async function removeRule(network: Network, rule: Rule, deadline: Deadline): Pro
   }
 }
 
+const ANY = {
+  source: "",
+  destination: "",
+  tos: 0,
+  action: FR_ACT.TO_TABLE,
+  mark: 0,
+  markMask: 0,
+  inputInterface: "",
+  outputInterface: "",
+  invert: false,
+  suppressPrefixLength: undefined,
+  gotoPriority: 0,
+  uids: undefined,
+  ipProtocol: 0,
+  sourcePorts: undefined,
+  destinationPorts: undefined,
+  protocol: RTPROT.KERNEL,
+} as const;
+
 /** fib_default_rules_init of the kernel. */
-function own(family: Rule["family"]): Rule[] {
-  const rule = (priority: number, table: number): Rule => ({
-    family,
-    priority,
-    source: "",
-    destination: "",
-    tos: 0,
-    table,
-    action: FR_ACT.TO_TABLE,
-    mark: 0,
-    markMask: 0,
-    inputInterface: "",
-    outputInterface: "",
-    invert: false,
-    suppressPrefixLength: undefined,
-    gotoPriority: 0,
-    uids: undefined,
-    ipProtocol: 0,
-    sourcePorts: undefined,
-    destinationPorts: undefined,
-    protocol: RTPROT.KERNEL,
-  });
-  const both = [rule(0, RT_TABLE.LOCAL), rule(32_766, RT_TABLE.MAIN)];
-  return family === 4 ? [...both, rule(32_767, RT_TABLE.DEFAULT)] : both;
-}
+const OWN: Readonly<Record<Rule["family"], readonly Rule[]>> = {
+  4: [
+    { ...ANY, family: 4, priority: 0, table: RT_TABLE.LOCAL },
+    { ...ANY, family: 4, priority: 32_766, table: RT_TABLE.MAIN },
+    { ...ANY, family: 4, priority: 32_767, table: RT_TABLE.DEFAULT },
+  ],
+  6: [
+    { ...ANY, family: 6, priority: 0, table: RT_TABLE.LOCAL },
+    { ...ANY, family: 6, priority: 32_766, table: RT_TABLE.MAIN },
+  ],
+};
 
 const FIELDS: Readonly<Record<keyof Rule, true>> = {
   family: true,
@@ -106,11 +111,16 @@ const FIELDS: Readonly<Record<keyof Rule, true>> = {
   protocol: true,
 };
 const NAMES = Object.keys(FIELDS) as (keyof Rule)[];
+const texts = new WeakMap<Rule, string>();
 
-/** Field by field, in one order whoever made the record. */
+/** Field by field, in one order whoever made the record. It is asked for several times of each. */
 function textOf(rule: Rule): string {
-  return NAMES.map((name) => {
+  const known = texts.get(rule);
+  if (known !== undefined) return known;
+  const text = NAMES.map((name) => {
     const value = rule[name];
     return typeof value === "object" ? `${value.start}-${value.end}` : value;
   }).join(" ");
+  texts.set(rule, text);
+  return text;
 }

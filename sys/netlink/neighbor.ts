@@ -3,16 +3,19 @@ import { afOf, familyOf, formatIp, formatMac, parseIp, parseMac } from "./addres
 import { attribute, decodeAttributes } from "./attribute.ts";
 import { deviceText } from "./link-name.ts";
 import { NLM_F, RTM } from "./message.ts";
-import type { Neighbor } from "./records.ts";
+import { type Neighbor, RTN } from "./records.ts";
 import type { RouteSocket } from "./socket.ts";
 
 const NDMSG = 12;
 /** linux/neighbour.h */
 const NDA = { DST: 1, LLADDR: 2 } as const;
-const RTN_UNICAST = 1;
 
-/** The ARP and NDP tables of the namespace, multicast entries included. */
-export async function listNeighbors(socket: RouteSocket, deadline: Deadline): Promise<Neighbor[]> {
+/** The ARP and NDP tables of the namespace, with or without the multicast entries that the kernel makes for each link. */
+export async function listNeighbors(
+  socket: RouteSocket,
+  deadline: Deadline,
+  { multicast = true }: { readonly multicast?: boolean } = {},
+): Promise<Neighbor[]> {
   const request = {
     type: RTM.GETNEIGH,
     payload: Buffer.alloc(NDMSG),
@@ -20,7 +23,10 @@ export async function listNeighbors(socket: RouteSocket, deadline: Deadline): Pr
     object: "neighbours",
   };
   const replies = await socket.dump(request, deadline);
-  return replies.map((reply) => decodeNeighbor(reply.payload)).filter((neighbor) => neighbor !== undefined);
+  return replies
+    .filter(({ payload }) => multicast || !isMulticast(payload))
+    .map((reply) => decodeNeighbor(reply.payload))
+    .filter((neighbor) => neighbor !== undefined);
 }
 
 /** Adds an entry, or sets link-layer address and state of the one that is there. */
@@ -63,12 +69,16 @@ export function encodeNeighbor(neighbor: Neighbor): Buffer {
   header.writeInt32LE(neighbor.index, 4);
   header.writeUInt16LE(neighbor.state, 8);
   header.writeUInt8(neighbor.flags, 10);
-  header.writeUInt8(RTN_UNICAST, 11);
+  header.writeUInt8(RTN.UNICAST, 11);
   return Buffer.concat([
     header,
     attribute(NDA.DST, parseIp(neighbor.address)),
     ...(neighbor.mac === "" ? [] : [attribute(NDA.LLADDR, parseMac(neighbor.mac))]),
   ]);
+}
+
+function isMulticast(payload: Buffer): boolean {
+  return payload.length >= NDMSG && payload.readUInt8(11) === RTN.MULTICAST;
 }
 
 /** Undefined for what is neither IPv4 nor IPv6 (bridge forwarding entries). */
