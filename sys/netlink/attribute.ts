@@ -1,4 +1,4 @@
-import { align, malformed } from "./message.ts";
+import { align, malformed, u16At } from "./message.ts";
 
 /** Attributes by type, unknown ones included. Of a repeated type the last one stays. */
 export type Attributes = Pick<ReadonlyMap<number, Buffer>, "get" | "has">;
@@ -40,11 +40,6 @@ function walk(bytes: Buffer, offset: number, found: (type: number, at: number) =
 
 function valueAt(bytes: Buffer, at: number): Buffer {
   return bytes.subarray(at + HEADER, at + u16At(bytes, at));
-}
-
-/** Buffer's own checks each call: a link has fifty attributes. */
-function u16At(bytes: Buffer, at: number): number {
-  return (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
 }
 
 /** One attribute with its padding. */

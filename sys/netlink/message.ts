@@ -82,18 +82,27 @@ export function decodeMessages(datagram: Buffer): Message[] {
   const messages: Message[] = [];
   let offset = 0;
   while (datagram.length - offset >= HEADER) {
-    const length = datagram.readUInt32LE(offset);
+    const length = u32At(datagram, offset);
     if (length < HEADER || length > datagram.length - offset) throw malformed(`message of ${length} bytes`);
     messages.push({
-      type: datagram.readUInt16LE(offset + 4),
-      flags: datagram.readUInt16LE(offset + 6),
-      sequence: datagram.readUInt32LE(offset + 8),
-      port: datagram.readUInt32LE(offset + 12),
+      type: u16At(datagram, offset + 4),
+      flags: u16At(datagram, offset + 6),
+      sequence: u32At(datagram, offset + 8),
+      port: u32At(datagram, offset + 12),
       payload: datagram.subarray(offset + HEADER, offset + length),
     });
     offset += align(length);
   }
   return messages;
+}
+
+/** Without the checks that Buffer makes in each call: a link has fifty attributes, a table any number of messages. */
+export function u16At(bytes: Buffer, at: number): number {
+  return (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
+}
+
+function u32At(bytes: Buffer, at: number): number {
+  return (u16At(bytes, at) | (u16At(bytes, at + 2) << 16)) >>> 0;
 }
 
 export function malformed(what: string): TapirError {

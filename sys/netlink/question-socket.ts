@@ -42,7 +42,7 @@ export function openQuestionSocket(place: SocketPlace): QuestionSocket {
     send: (bytes) => void check(libc.write(fd, bytes, bytes.length), "write to", OBJECT),
     receive() {
       const count = libc.read(fd, buffer, buffer.length);
-      if (count !== -1) return Buffer.from(buffer.subarray(0, count));
+      if (count !== -1) return copyOf(buffer, count);
       const errno = errnoNumber.nameOf(koffi.errno());
       if (errno === "EAGAIN" || errno === "EINTR") return undefined;
       throw systemError(errno, { operation: "read", object: OBJECT });
@@ -52,6 +52,12 @@ export function openQuestionSocket(place: SocketPlace): QuestionSocket {
     },
     [Symbol.dispose]: () => closeSync(fd),
   };
+}
+
+function copyOf(bytes: Buffer, count: number): Buffer {
+  const copy = Buffer.allocUnsafe(count);
+  bytes.copy(copy, 0, 0, count);
+  return copy;
 }
 
 /** Connected to the kernel: nobody else's messages come in. */
