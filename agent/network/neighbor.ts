@@ -17,7 +17,7 @@ import type { Network } from "./network.ts";
 export async function listNeighbors(network: Network, deadline: Deadline): Promise<Neighbor[]> {
   const [names, neighbors] = await Promise.all([
     readLinkNames(network, deadline),
-    readOwn(network, deadline),
+    readUnicast(network, deadline),
   ]);
   return neighbors.map((neighbor) => toNeighbor(neighbor, names.nameOf));
 }
@@ -41,7 +41,7 @@ export async function applyNeighbors(
   await apply(network, wanted, true, deadline, names);
 }
 
-async function readOwn({ socket }: Network, deadline: Deadline): Promise<KernelNeighbor[]> {
+async function readUnicast({ socket }: Network, deadline: Deadline): Promise<KernelNeighbor[]> {
   return (await readNeighbors(socket, deadline, { multicast: false })).filter(isUnicast);
 }
 
@@ -54,7 +54,7 @@ async function apply(
 ): Promise<void> {
   const { indexOf } = names ?? (await readLinkNames(network, deadline));
   const goal = wanted.map((neighbor) => fromNeighbor(neighbor, indexOf));
-  const current = await readOwn(network, deadline);
+  const current = await readUnicast(network, deadline);
   const { gone, added, changed } = neighborDifference(current, goal);
   await allOf([
     ...(declarative ? gone : []).map((neighbor) => removeNeighbor(network, neighbor, deadline)),

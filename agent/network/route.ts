@@ -15,11 +15,12 @@ import { orphanedRoutes } from "./orphaned-route.ts";
 /** Every route but the local table's, the kernel's own included (their protocol says so). */
 export async function listRoutes(network: Network, deadline: Deadline): Promise<RouteMessage[]> {
   const [names, routes] = await Promise.all([readLinkNames(network, deadline), readOurs(network, deadline)]);
-  return routes.filter(isOurs).map((route) => toRoute(route, names.nameOf));
+  return routes.map((route) => toRoute(route, names.nameOf));
 }
 
-const readOurs = ({ socket }: Network, deadline: Deadline): Promise<Route[]> =>
-  readRoutes(socket, deadline, { localTable: false });
+async function readOurs({ socket }: Network, deadline: Deadline): Promise<Route[]> {
+  return (await readRoutes(socket, deadline, { localTable: false })).filter(isOurs);
+}
 
 /** What whoever asks knows of the network. */
 export interface RouteGround {

@@ -57,8 +57,8 @@ export function openRoute(place: SocketPlace = {}): RouteSocket {
   let dumps: Promise<unknown> = Promise.resolve();
   let batch = newBatch();
 
-  /** Hands out what is there; whoever asked first may get its answer from somebody else's reading. */
-  const readAll = (sequence: number): void => {
+  /** Hands out what is there until that request has its answer; it may have come with somebody else's reading. */
+  const readUntil = (sequence: number): void => {
     while (pending.has(sequence)) {
       const datagram = kernel.receive();
       if (datagram === undefined) return;
@@ -77,10 +77,11 @@ export function openRoute(place: SocketPlace = {}): RouteSocket {
     batch = newBatch();
     const last = messages.at(-1);
     if (last === undefined) return;
-    const acknowledged = messages.slice(0, -1).filter(({ flags }) => (flags & NLM_F.ACK) !== 0);
+    const before = messages.slice(0, -1);
+    // A dump ends with a word of its own.
+    const acknowledged = before.filter(({ flags }) => (flags & NLM_F.ACK) !== 0);
     pending.get(last.sequence)?.acknowledges.push(...acknowledged.map(({ sequence }) => sequence));
-    const silent = new Set(acknowledged);
-    const asked = messages.map((one) => (silent.has(one) ? { ...one, flags: one.flags & ~NLM_F.ACK } : one));
+    const asked = [...before.map((one) => ({ ...one, flags: one.flags & ~NLM_F.ACK })), last];
     try {
       if (closed) throw closedError();
       kernel.send(Buffer.concat(asked.map(encodeMessage)));
@@ -104,7 +105,7 @@ export function openRoute(place: SocketPlace = {}): RouteSocket {
     if (messages.length === 1) queueMicrotask(send);
     else if (messages.length === BATCH_MESSAGES) send();
     await sent.promise;
-    for (readAll(sequence); pending.has(sequence); readAll(sequence)) {
+    for (readUntil(sequence); pending.has(sequence); readUntil(sequence)) {
       await kernel.readable(deadline);
       if (closed) throw closedError();
     }

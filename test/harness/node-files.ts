@@ -28,7 +28,7 @@ export function writeCni(
 }
 
 /**
- * Writes a private configuration.toml that names what the set-up built and keeps state below `directory`; `more` is
+ * Writes a private configuration.toml that names what the set-up built and keeps state below `directory`; `configuration` is
  * a drop-in that changes it. Returns its path.
  */
 export function writeConfiguration(
