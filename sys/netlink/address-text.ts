@@ -24,25 +24,32 @@ export function formatIp(bytes: Buffer): string {
   if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`;
   if (bytes.length !== 16) throw invalid(`${bytes.length} bytes`, "neither IPv4 nor IPv6");
   const groups: number[] = [];
-  for (let at = 0; at < 16; at += 2) groups.push(bytes.readUInt16BE(at));
-  if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) {
+  for (let at = 0; at < 16; at += 2) groups.push(((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0));
+  const gap = longestZeroRun(groups);
+  if (gap.start === 0 && gap.length === 5 && groups[5] === 0xffff) {
     return `::ffff:${formatIp(bytes.subarray(12))}`;
   }
-  const gap = longestZeroRun(groups);
-  const hex = groups.map((group) => group.toString(16));
-  if (gap.length < 2) return hex.join(":");
-  return `${hex.slice(0, gap.start).join(":")}::${hex.slice(gap.start + gap.length).join(":")}`;
+  let text = "";
+  for (let at = 0; at < 8; at += 1) {
+    if (gap.length > 1 && at === gap.start) {
+      text += "::";
+      at += gap.length - 1;
+      continue;
+    }
+    if (text !== "" && !text.endsWith("::")) text += ":";
+    text += (groups[at] ?? 0).toString(16);
+  }
+  return text;
 }
 
 /** The first of the longest runs of zero groups. */
 function longestZeroRun(groups: readonly number[]): { start: number; length: number } {
-  let best = { start: 0, length: 0 };
-  let length = 0;
-  for (const [index, group] of groups.entries()) {
-    length = group === 0 ? length + 1 : 0;
-    if (length > best.length) best = { start: index - length + 1, length };
+  let [start, longest, length] = [0, 0, 0];
+  for (let at = 0; at < groups.length; at += 1) {
+    length = groups[at] === 0 ? length + 1 : 0;
+    if (length > longest) [start, longest] = [at - length + 1, length];
   }
-  return best;
+  return { start, length: longest };
 }
 
 /**
@@ -153,10 +160,11 @@ function invalid(text: string, cause: string): TapirError {
 
 /** The network of an address in CIDR notation: "10.88.0.0/16". */
 export function prefixText(address: string, prefixLength: number): string {
-  const bytes = Buffer.from(parseIp(address));
-  for (let bit = prefixLength; bit < bytes.length * 8; bit += 1) {
-    const byte = bit >> 3;
-    bytes[byte] = (bytes[byte] ?? 0) & ~(0x80 >> (bit & 7));
+  const bytes = parseIp(address);
+  const whole = prefixLength >> 3;
+  if (whole < bytes.length) {
+    bytes[whole] = (bytes[whole] ?? 0) & (0xff00 >> (prefixLength & 7));
+    bytes.fill(0, whole + 1);
   }
   return `${formatIp(bytes)}/${prefixLength}`;
 }

@@ -1,6 +1,6 @@
 import type { Deadline } from "../deadline.ts";
 import { afOf, familyOf, formatIp, parseIp } from "./address-text.ts";
-import { attribute, attributeText, attributeU32, decodeAttributes, textOf, u32Of } from "./attribute.ts";
+import { attribute, attributeText, attributeU32, decodeAttributes } from "./attribute.ts";
 import { deviceText } from "./link-name.ts";
 import { NLM_F, RTM } from "./message.ts";
 import { type Address, IFA_F } from "./records.ts";
@@ -101,8 +101,8 @@ export function decodeAddress(payload: Buffer): Address | undefined {
     peer: far === undefined || far.equals(near) ? undefined : formatIp(far),
     broadcast: broadcast === undefined ? undefined : formatIp(broadcast),
     scope: payload.readUInt8(3),
-    flags: u32Of(attributes.get(IFA.FLAGS)) ?? payload.readUInt8(2),
-    label: textOf(attributes.get(IFA.LABEL)),
-    routeMetric: u32Of(attributes.get(IFA.RT_PRIORITY)) ?? 0,
+    flags: attributes.u32(IFA.FLAGS) ?? payload.readUInt8(2),
+    label: attributes.text(IFA.LABEL),
+    routeMetric: attributes.u32(IFA.RT_PRIORITY) ?? 0,
   };
 }

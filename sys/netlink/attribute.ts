@@ -1,7 +1,15 @@
-import { align, malformed, u16At } from "./message.ts";
+import { align, malformed, u16At, u32At } from "./message.ts";
 
 /** Attributes by type, unknown ones included. Of a repeated type the last one stays. */
-export type Attributes = Pick<ReadonlyMap<number, Buffer>, "get" | "has">;
+export interface Attributes {
+  has(type: number): boolean;
+  get(type: number): Buffer | undefined;
+  /** Undefined as well where the value is too short for a number. */
+  u8(type: number): number | undefined;
+  u32(type: number): number | undefined;
+  /** Up to the first NUL. */
+  text(type: number): string | undefined;
+}
 
 const HEADER = 4;
 /** NLA_F_NESTED and NLA_F_NET_BYTEORDER are no part of the type. */
@@ -10,13 +18,31 @@ const NLA_F_NESTED = 0x8000;
 
 /** Decodes a run of attributes that starts at `offset` (linux/netlink.h, struct nlattr). Of most a message has, nobody wants any. */
 export function decodeAttributes(bytes: Buffer, offset = 0): Attributes {
-  const found = new Map<number, number>();
-  walk(bytes, offset, (type, at) => found.set(type, at));
+  const found: number[] = [];
+  for (let at = offset; bytes.length - at >= HEADER; at += align(lengthAt(bytes, at))) {
+    found[typeAt(bytes, at)] = at;
+  }
   return {
-    has: (type) => found.has(type),
+    has: (type) => found[type] !== undefined,
     get(type) {
-      const at = found.get(type);
+      const at = found[type];
       return at === undefined ? undefined : valueAt(bytes, at);
+    },
+    u8(type) {
+      const at = found[type];
+      return at === undefined || u16At(bytes, at) < HEADER + 1 ? undefined : bytes[at + HEADER];
+    },
+    u32(type) {
+      const at = found[type];
+      return at === undefined || u16At(bytes, at) < HEADER + 4 ? undefined : u32At(bytes, at + HEADER);
+    },
+    text(type) {
+      const at = found[type];
+      if (at === undefined) return undefined;
+      const end = at + u16At(bytes, at);
+      let last = at + HEADER;
+      while (last < end && bytes[last] !== 0) last += 1;
+      return bytes.toString("utf8", at + HEADER, last);
     },
   };
 }
@@ -24,18 +50,20 @@ export function decodeAttributes(bytes: Buffer, offset = 0): Attributes {
 /** As decodeAttributes, in order and with repeated types kept. */
 export function decodeAttributeList(bytes: Buffer, offset = 0): [number, Buffer][] {
   const attributes: [number, Buffer][] = [];
-  walk(bytes, offset, (type, at) => attributes.push([type, valueAt(bytes, at)]));
+  for (let at = offset; bytes.length - at >= HEADER; at += align(lengthAt(bytes, at))) {
+    attributes.push([typeAt(bytes, at), valueAt(bytes, at)]);
+  }
   return attributes;
 }
 
-function walk(bytes: Buffer, offset: number, found: (type: number, at: number) => void): void {
-  let at = offset;
-  while (bytes.length - at >= HEADER) {
-    const length = u16At(bytes, at);
-    if (length < HEADER || length > bytes.length - at) throw malformed(`attribute of ${length} bytes`);
-    found(u16At(bytes, at + 2) & TYPE_MASK, at);
-    at += align(length);
-  }
+function lengthAt(bytes: Buffer, at: number): number {
+  const length = u16At(bytes, at);
+  if (length < HEADER || length > bytes.length - at) throw malformed(`attribute of ${length} bytes`);
+  return length;
+}
+
+function typeAt(bytes: Buffer, at: number): number {
+  return u16At(bytes, at + 2) & TYPE_MASK;
 }
 
 function valueAt(bytes: Buffer, at: number): Buffer {
@@ -69,18 +97,4 @@ export function attributeText(type: number, value: string): Buffer {
 /** An attribute made of attributes. */
 export function attributeNest(type: number, ...children: readonly Buffer[]): Buffer {
   return attribute(type | NLA_F_NESTED, Buffer.concat(children));
-}
-
-export function u8Of(value: Buffer | undefined): number | undefined {
-  return value !== undefined && value.length >= 1 ? value.readUInt8(0) : undefined;
-}
-
-export function u32Of(value: Buffer | undefined): number | undefined {
-  return value !== undefined && value.length >= 4 ? value.readUInt32LE(0) : undefined;
-}
-
-export function textOf(value: Buffer | undefined): string | undefined {
-  if (value === undefined) return undefined;
-  const end = value.indexOf(0);
-  return value.toString("utf8", 0, end === -1 ? value.length : end);
 }

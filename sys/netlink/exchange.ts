@@ -1,4 +1,4 @@
-import { decodeAttributes, textOf } from "./attribute.ts";
+import { decodeAttributes } from "./attribute.ts";
 import { align, type Message, malformed, NLM_F, NLMSG } from "./message.ts";
 
 /** What the kernel said about a request: errno 0 is success. */
@@ -55,7 +55,7 @@ function decodeAcknowledgement(message: Message): Acknowledgement {
   if ((flags & NLM_F.ACK_TLVS) === 0) return { errno, text: undefined };
   return {
     errno,
-    text: textOf(decodeAttributes(payload, extendedAckOffset(message)).get(NLMSGERR_ATTR_MSG)),
+    text: decodeAttributes(payload, extendedAckOffset(message)).text(NLMSGERR_ATTR_MSG),
   };
 }
 

@@ -60,10 +60,11 @@ const texts = new WeakMap<object, string>();
 export function ruleText(rule: Omit<Rule, "family"> & { readonly family: number }): string {
   const known = texts.get(rule);
   if (known !== undefined) return known;
-  const text = NAMES.map((name) => {
+  let text = "";
+  for (const name of NAMES) {
     const value = rule[name];
-    return typeof value === "object" ? `${value.start}-${value.end}` : value;
-  }).join(" ");
+    text += typeof value === "object" ? `${value.start}-${value.end} ` : `${value} `;
+  }
   texts.set(rule, text);
   return text;
 }

@@ -9,9 +9,6 @@ import {
   attributeU8,
   attributeU32,
   decodeAttributes,
-  textOf,
-  u8Of,
-  u32Of,
 } from "./attribute.ts";
 import { RTM } from "./message.ts";
 import { IFF, type Link } from "./records.ts";
@@ -94,7 +91,7 @@ export async function listCountedLinks(socket: RouteSocket, deadline: Deadline):
     const link = decodeLink(payload);
     if (link === undefined) return [];
     const attributes = decodeAttributes(payload, IFINFOMSG);
-    const peerNetnsId = u32Of(attributes.get(IFLA.LINK_NETNSID));
+    const peerNetnsId = attributes.u32(IFLA.LINK_NETNSID);
     return [{ link, counters: decodeCounters(attributes.get(IFLA.STATS64)), peerNetnsId }];
   });
 }
@@ -154,25 +151,25 @@ export function decodeLink(payload: Buffer): Link | undefined {
   const attributes = decodeAttributes(payload, IFINFOMSG);
   return {
     index: payload.readInt32LE(4),
-    name: textOf(attributes.get(IFLA.IFNAME)) ?? "",
+    name: attributes.text(IFLA.IFNAME) ?? "",
     ...kindOf(attributes),
     type: payload.readUInt16LE(2),
     mac: formatMac(attributes.get(IFLA.ADDRESS) ?? Buffer.alloc(0)),
-    mtu: u32Of(attributes.get(IFLA.MTU)) ?? 0,
+    mtu: attributes.u32(IFLA.MTU) ?? 0,
     flags: payload.readUInt32LE(8),
-    txQueueLength: u32Of(attributes.get(IFLA.TXQLEN)) ?? 0,
-    peerIndex: u32Of(attributes.get(IFLA.LINK)) ?? 0,
+    txQueueLength: attributes.u32(IFLA.TXQLEN) ?? 0,
+    peerIndex: attributes.u32(IFLA.LINK) ?? 0,
     ...(attributes.has(IFLA.LINK_NETNSID) ? { peerElsewhere: true } : {}),
-    masterIndex: u32Of(attributes.get(IFLA.MASTER)) ?? 0,
-    operationalState: u8Of(attributes.get(IFLA.OPERSTATE)) ?? 0,
-    alias: textOf(attributes.get(IFLA.IFALIAS)) ?? "",
+    masterIndex: attributes.u32(IFLA.MASTER) ?? 0,
+    operationalState: attributes.u8(IFLA.OPERSTATE) ?? 0,
+    alias: attributes.text(IFLA.IFALIAS) ?? "",
     ...parentOf(attributes),
   };
 }
 
 function parentOf(attributes: Attributes): Pick<Link, "parent"> {
-  const name = textOf(attributes.get(IFLA.PARENT_DEV_NAME));
-  const bus = textOf(attributes.get(IFLA.PARENT_DEV_BUS_NAME));
+  const name = attributes.text(IFLA.PARENT_DEV_NAME);
+  const bus = attributes.text(IFLA.PARENT_DEV_BUS_NAME);
   return name === undefined || bus === undefined ? {} : { parent: { bus, name } };
 }
 
@@ -192,8 +189,10 @@ function decodeCounters(statistics: Buffer | undefined): LinkCounters {
 
 /** The kind, and what has to be known of it. */
 function kindOf(attributes: Attributes): Pick<Link, "kind" | "ipvlanMode"> {
-  const info = decodeAttributes(attributes.get(IFLA.LINKINFO) ?? Buffer.alloc(0));
-  const kind = textOf(info.get(IFLA_INFO.KIND));
+  const nested = attributes.get(IFLA.LINKINFO);
+  if (nested === undefined) return { kind: undefined };
+  const info = decodeAttributes(nested);
+  const kind = info.text(IFLA_INFO.KIND);
   if (kind !== "ipvlan") return { kind };
   const mode = decodeAttributes(info.get(IFLA_INFO.DATA) ?? Buffer.alloc(0)).get(IFLA_IPVLAN_MODE);
   return { kind, ipvlanMode: IPVLAN_MODES[mode?.readUInt16LE(0) ?? 0] };

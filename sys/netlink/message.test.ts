@@ -7,9 +7,6 @@ import {
   attributeU32,
   decodeAttributeList,
   decodeAttributes,
-  textOf,
-  u8Of,
-  u32Of,
 } from "./attribute.ts";
 import { decodeMessages, encodeMessage } from "./message.ts";
 
@@ -42,28 +39,39 @@ test("attributes: aligned, nested, unknown ones kept", (t) => {
     attribute(999, Buffer.of(1, 2, 3, 4, 5)),
   ]);
   const decoded = decodeAttributes(bytes);
-  t.is(u8Of(decoded.get(1)), 200);
-  t.is(u32Of(decoded.get(2)), 0xffff_ffff);
-  t.is(textOf(decoded.get(3)), "eth0");
+  t.is(decoded.u8(1), 200);
+  t.is(decoded.u32(2), 0xffff_ffff);
+  t.is(decoded.text(3), "eth0");
   const inner = decodeAttributes(decoded.get(4) ?? Buffer.alloc(0));
-  t.is(u32Of(inner.get(1)), 5);
-  t.is(textOf(inner.get(2)), "ü");
+  t.is(inner.u32(1), 5);
+  t.is(inner.text(2), "ü");
   t.deepEqual(decoded.get(999), Buffer.of(1, 2, 3, 4, 5));
 });
 
 test("a list keeps repeated types; short values read as absent", (t) => {
   const bytes = Buffer.concat([attributeU8(1, 1), attributeU8(1, 2)]);
   t.deepEqual(
-    decodeAttributeList(bytes).map(([type, value]) => [type, u8Of(value)]),
+    decodeAttributeList(bytes).map(([type, value]) => [type, value[0]]),
     [
       [1, 1],
       [1, 2],
     ],
   );
-  t.is(u32Of(Buffer.alloc(3)), undefined);
-  t.is(u8Of(Buffer.alloc(0)), undefined);
-  t.is(textOf(undefined), undefined);
-  t.is(textOf(Buffer.from("no end")), "no end");
+});
+
+test("a value that is too short for a number is none", (t) => {
+  const decoded = decodeAttributes(
+    Buffer.concat([
+      attribute(1, Buffer.alloc(3)),
+      attribute(2, Buffer.alloc(0)),
+      attribute(3, Buffer.from("no end")),
+    ]),
+  );
+  t.is(decoded.u32(1), undefined);
+  t.is(decoded.u8(2), undefined);
+  t.is(decoded.text(2), "");
+  t.is(decoded.text(3), "no end");
+  t.is(decoded.text(4), undefined);
 });
 
 test("an attribute that reaches past the end is an error", (t) => {

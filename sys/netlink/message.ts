@@ -101,7 +101,7 @@ export function u16At(bytes: Buffer, at: number): number {
   return (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
 }
 
-function u32At(bytes: Buffer, at: number): number {
+export function u32At(bytes: Buffer, at: number): number {
   return (u16At(bytes, at) | (u16At(bytes, at + 2) << 16)) >>> 0;
 }
 

@@ -7,8 +7,6 @@ import {
   attributeU32,
   decodeAttributeList,
   decodeAttributes,
-  u8Of,
-  u32Of,
 } from "./attribute.ts";
 import {
   decodeNextHops,
@@ -89,17 +87,17 @@ export function decodeRoute(payload: Buffer): Route | undefined {
     destination: destinationOf(family, payload.readUInt8(1), attributes),
     gateway: gatewayOf(attributes),
     // IPv6 lists blackholes with the loopback link; it is no part of what was asked for.
-    index: leadsNowhere(type) ? 0 : (u32Of(attributes.get(RTA.OIF)) ?? 0),
+    index: leadsNowhere(type) ? 0 : (attributes.u32(RTA.OIF) ?? 0),
     source: source === undefined ? undefined : formatIp(source),
     scope: payload.readUInt8(6),
-    metric: u32Of(attributes.get(RTA.PRIORITY)) ?? 0,
-    table: u32Of(attributes.get(RTA.TABLE)) ?? payload.readUInt8(4),
+    metric: attributes.u32(RTA.PRIORITY) ?? 0,
+    table: attributes.u32(RTA.TABLE) ?? payload.readUInt8(4),
     protocol: payload.readUInt8(5),
     type,
     onLink: (flags & RTNH_F_ONLINK) !== 0,
     metrics: metricsOf(attributes),
     nextHops,
-    preference: u8Of(attributes.get(RTA.PREF)),
+    preference: attributes.u8(RTA.PREF),
     tos: payload.readUInt8(3),
     ...(encapsulated ? { encapsulated } : {}),
     ...(expires(attributes.get(RTA.CACHEINFO)) ? { expires: true } : {}),
@@ -122,9 +120,10 @@ function destinationOf(family: Family, prefixLength: number, attributes: Attribu
 
 function metricsOf(attributes: Attributes): Record<number, number> {
   const metrics: Record<number, number> = {};
-  for (const [type, value] of decodeAttributeList(attributes.get(RTA.METRICS) ?? Buffer.alloc(0))) {
-    const number = u32Of(value);
-    if (type !== RTAX_CC_ALGO && number !== undefined) metrics[type] = number;
+  const nested = attributes.get(RTA.METRICS);
+  if (nested === undefined) return metrics;
+  for (const [type, value] of decodeAttributeList(nested)) {
+    if (type !== RTAX_CC_ALGO && value.length >= 4) metrics[type] = value.readUInt32LE(0);
   }
   return metrics;
 }

@@ -7,12 +7,9 @@ import {
   attributeU8,
   attributeU32,
   decodeAttributes,
-  textOf,
-  u8Of,
-  u32Of,
 } from "./attribute.ts";
 import { NLM_F, RTM } from "./message.ts";
-import { type Family, FR_ACT, type NumberRange, type Rule } from "./records.ts";
+import { FR_ACT, type NumberRange, type Rule } from "./records.ts";
 import type { RouteSocket } from "./socket.ts";
 
 /** Bytes of struct fib_rule_hdr, and its attributes (linux/fib_rules.h). */
@@ -36,22 +33,13 @@ const FRA = {
 } as const;
 const FIB_RULE_INVERT = 2;
 const ALL_ONES = 0xffff_ffff;
-const FAMILIES: readonly Family[] = [4, 6];
 
-/** The policy rules of both families, in the order in which the kernel asks them. A kernel without them lists none. */
+/** The policy rules of both families, IPv4's first, in the order in which the kernel asks them. A kernel without them lists none. */
 export async function listRules(socket: RouteSocket, deadline: Deadline): Promise<Rule[]> {
-  const rules: Rule[] = [];
-  for (const family of FAMILIES) {
-    const payload = Buffer.alloc(HEADER);
-    payload.writeUInt8(afOf(family), 0);
-    const request = { type: RTM.GETRULE, payload, operation: "list", object: `IPv${family} rules` };
-    for (const reply of await socket.dump(request, deadline)) {
-      const rule = decodeRule(reply.payload);
-      // A family that the kernel has no rules for is answered with all families'.
-      if (rule?.family === family) rules.push(rule);
-    }
-  }
-  return rules;
+  const request = { type: RTM.GETRULE, payload: Buffer.alloc(HEADER), operation: "list", object: "rules" };
+  const replies = await socket.dump(request, deadline);
+  const rules = replies.map(({ payload }) => decodeRule(payload)).filter((rule) => rule !== undefined);
+  return rules.sort((one, other) => one.family - other.family);
 }
 
 /** Adds a rule; EEXIST when exactly this one is there. */
@@ -114,31 +102,31 @@ export function decodeRule(payload: Buffer): Rule | undefined {
   const family = payload.length < HEADER ? undefined : familyOf(payload.readUInt8(0));
   if (family === undefined) return undefined;
   const attributes = decodeAttributes(payload, HEADER);
-  const suppressed = u32Of(attributes.get(FRA.SUPPRESS_PREFIXLEN));
+  const suppressed = attributes.u32(FRA.SUPPRESS_PREFIXLEN);
   const uidRange = attributes.get(FRA.UID_RANGE);
   return {
     family,
-    priority: u32Of(attributes.get(FRA.PRIORITY)) ?? 0,
+    priority: attributes.u32(FRA.PRIORITY) ?? 0,
     source: prefixOf(attributes.get(FRA.SRC), payload.readUInt8(2)),
     destination: prefixOf(attributes.get(FRA.DST), payload.readUInt8(1)),
     tos: payload.readUInt8(3),
-    table: u32Of(attributes.get(FRA.TABLE)) ?? payload.readUInt8(4),
+    table: attributes.u32(FRA.TABLE) ?? payload.readUInt8(4),
     action: payload.readUInt8(7),
-    mark: u32Of(attributes.get(FRA.FWMARK)) ?? 0,
-    markMask: u32Of(attributes.get(FRA.FWMASK)) ?? 0,
-    inputInterface: textOf(attributes.get(FRA.IIFNAME)) ?? "",
-    outputInterface: textOf(attributes.get(FRA.OIFNAME)) ?? "",
+    mark: attributes.u32(FRA.FWMARK) ?? 0,
+    markMask: attributes.u32(FRA.FWMASK) ?? 0,
+    inputInterface: attributes.text(FRA.IIFNAME) ?? "",
+    outputInterface: attributes.text(FRA.OIFNAME) ?? "",
     invert: (payload.readUInt32LE(8) & FIB_RULE_INVERT) !== 0,
     suppressPrefixLength: suppressed === ALL_ONES ? undefined : suppressed,
-    gotoPriority: u32Of(attributes.get(FRA.GOTO)) ?? 0,
+    gotoPriority: attributes.u32(FRA.GOTO) ?? 0,
     uids:
       uidRange === undefined || uidRange.length < 8
         ? undefined
         : { start: uidRange.readUInt32LE(0), end: uidRange.readUInt32LE(4) },
-    ipProtocol: u8Of(attributes.get(FRA.IP_PROTO)) ?? 0,
+    ipProtocol: attributes.u8(FRA.IP_PROTO) ?? 0,
     sourcePorts: portsOf(attributes, FRA.SPORT_RANGE),
     destinationPorts: portsOf(attributes, FRA.DPORT_RANGE),
-    protocol: u8Of(attributes.get(FRA.PROTOCOL)) ?? 0,
+    protocol: attributes.u8(FRA.PROTOCOL) ?? 0,
   };
 }
 

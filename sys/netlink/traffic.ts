@@ -1,5 +1,5 @@
 import type { Deadline } from "../deadline.ts";
-import { attributeText, decodeAttributes, textOf } from "./attribute.ts";
+import { attributeText, decodeAttributes } from "./attribute.ts";
 import type { LinkReference } from "./link.ts";
 import { NLM_F, RTM } from "./message.ts";
 import type { RouteSocket } from "./socket.ts";
@@ -47,7 +47,7 @@ export async function listQdiscs(socket: RouteSocket, deadline: Deadline): Promi
     index: payload.readInt32LE(4),
     handle: payload.readUInt32LE(8),
     parent: payload.readUInt32LE(12),
-    kind: textOf(decodeAttributes(payload, TCMSG).get(TCA.KIND)) ?? "",
+    kind: decodeAttributes(payload, TCMSG).text(TCA.KIND) ?? "",
   }));
 }
 
@@ -147,7 +147,7 @@ function isRule({ kind, handle }: Filter): boolean {
 
 function decodeFilter(payload: Buffer): Filter {
   const attributes = decodeAttributes(payload, TCMSG);
-  const kind = textOf(attributes.get(TCA.KIND)) ?? "";
+  const kind = attributes.text(TCA.KIND) ?? "";
   const options = attributes.get(TCA.OPTIONS);
   const redirect = kind === "u32" && options !== undefined ? decodeRedirect(options) : undefined;
   return {

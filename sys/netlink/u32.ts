@@ -4,7 +4,6 @@ import {
   attributeText,
   decodeAttributeList,
   decodeAttributes,
-  textOf,
 } from "./attribute.ts";
 
 /** linux/pkt_cls.h, linux/tc_act/tc_mirred.h */
@@ -48,7 +47,7 @@ export function decodeRedirect(options: Buffer): Redirect | undefined {
   for (const [, action] of decodeAttributeList(actions)) {
     const attributes = decodeAttributes(action);
     const details = attributes.get(TCA_ACT.OPTIONS);
-    if (textOf(attributes.get(TCA_ACT.KIND)) !== "mirred" || details === undefined) continue;
+    if (attributes.text(TCA_ACT.KIND) !== "mirred" || details === undefined) continue;
     const parameters = decodeAttributes(details).get(TCA_MIRRED_PARMS);
     if (parameters === undefined || parameters.length < MIRRED_PARMS_BYTES) continue;
     if (parameters.readInt32LE(20) !== TCA_EGRESS_REDIR) continue;
