@@ -1,9 +1,12 @@
 import { Command } from "commander";
 import { reasonOf } from "../sys/error.ts";
+import { version } from "../sys/version.ts";
 import { registerNetwork } from "./network/register.ts";
 
 /** `tapir`, the operator's command. Each verb is loaded when it is called. */
-const program = new Command("tapir").description("look after the pods that Tapir runs on this node");
+const program = new Command("tapir")
+  .description("look after the pods that Tapir runs on this node")
+  .version(version, "-v, --version");
 
 program
   .command("list")

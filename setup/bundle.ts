@@ -8,13 +8,13 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeFileSync,
 } from "node:fs";
 import { join, relative } from "node:path";
 import { type BuildOptions, build, type Plugin } from "esbuild";
 import { BANNER, findNatives, nativeModules, withoutProtoLoader } from "../guest/bundle-agent.ts";
 import { deadlineIn } from "../sys/deadline.ts";
 import { reasonOf, TapirError, wrapError } from "../sys/error.ts";
+import { replaceFile } from "../sys/replace-file.ts";
 import { Code } from "../sys/status.ts";
 import { PROJECT, runLogged } from "./command.ts";
 
@@ -78,11 +78,11 @@ export async function bundleShim(options: BundleOptions): Promise<boolean> {
   mkdirSync(outDir, { recursive: true });
   for (const [name, path] of findNatives()) copyNative(path, join(outDir, name));
   // The programs have names without an ending, so this says what they are.
-  replace(join(outDir, "package.json"), '{ "type": "commonjs" }\n', 0o644);
-  for (const { name, text, program } of files) replace(join(outDir, name), text, program ? 0o755 : 0o644);
+  replaceFile(join(outDir, "package.json"), '{ "type": "commonjs" }\n', 0o644);
+  for (const { name, text, program } of files) replaceFile(join(outDir, name), text, program ? 0o755 : 0o644);
   rmSync(join(outDir, "cache"), { recursive: true, force: true });
   await warm(outDir);
-  replace(note, revision, 0o644);
+  replaceFile(note, revision, 0o644);
   return true;
 }
 
@@ -236,11 +236,6 @@ function copyNative(from: string, to: string): void {
   }
   copyFileSync(from, `${to}.new`);
   renameSync(`${to}.new`, to);
-}
-
-function replace(path: string, text: string, mode: number): void {
-  writeFileSync(`${path}.new`, text, { mode });
-  renameSync(`${path}.new`, path);
 }
 
 if (import.meta.main) {

@@ -1,7 +1,8 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "../sys/error.ts";
 import type { ProcessIdentity } from "../sys/identity.ts";
+import { replaceFile } from "../sys/replace-file.ts";
 
 /**
  * What a shim leaves in its bundle for whoever comes after it: containerd after a restart, and `delete` after the
@@ -47,9 +48,7 @@ interface BundleFile<T> {
 function textFile(name: string): BundleFile<string> {
   return {
     write(bundle, text) {
-      const path = join(bundle, name);
-      writeFileSync(`${path}.new`, text, { mode: 0o600 });
-      renameSync(`${path}.new`, path);
+      replaceFile(join(bundle, name), text, 0o600);
     },
     read(bundle) {
       try {

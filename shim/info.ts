@@ -1,9 +1,5 @@
 import { readFileSync, writeSync } from "node:fs";
-
-declare const TAPIR_VERSION: string | undefined;
-
-/** Set by the bundler; from source it is the development version. */
-export const version = typeof TAPIR_VERSION === "string" ? TAPIR_VERSION : "0.0.0-dev";
+import { version } from "../sys/version.ts";
 
 /** The bundler's name for exactly this build; "" from source. */
 function readRevision(): string {

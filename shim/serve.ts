@@ -1,8 +1,8 @@
 import type { Server, Socket } from "node:net";
 import { TaskDefinition } from "../proto/gen/containerd/task/task.ts";
+import { version } from "../sys/version.ts";
 import { collectWhenQuiet } from "./collect.ts";
 import { writeDeleted } from "./deleted.ts";
-import { version } from "./info.ts";
 import { openLog } from "./log.ts";
 import type { StartParameters } from "./parameters.ts";
 import { lazyPod } from "./sandbox/lazy-pod.ts";

@@ -1,6 +1,7 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { TapirError, wrapError } from "../../sys/error.ts";
+import { replaceFile } from "../../sys/replace-file.ts";
 import { Code } from "../../sys/status.ts";
 import type { KeyParts } from "./key.ts";
 
@@ -24,9 +25,7 @@ export interface Manifest {
 const FILE = "manifest.json";
 
 export function writeManifest(directory: string, manifest: Manifest): void {
-  const path = join(directory, FILE);
-  writeFileSync(`${path}.new`, `${JSON.stringify(manifest, undefined, 2)}\n`, { mode: 0o600 });
-  renameSync(`${path}.new`, path);
+  replaceFile(join(directory, FILE), `${JSON.stringify(manifest, undefined, 2)}\n`, 0o600);
 }
 
 /** Errors: NOT_FOUND (no template), DATA_LOSS (not a manifest). */

@@ -1,7 +1,8 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { errnoOf, TapirError, wrapError } from "../../sys/error.ts";
+import { replaceFile } from "../../sys/replace-file.ts";
 import { Code } from "../../sys/status.ts";
 
 /** One part of a sandbox's start, in milliseconds since containerd called the shim. Parts may overlap. */
@@ -57,9 +58,7 @@ export function startTimeline(originEpochMs: number): Timeline {
     write(directory) {
       written = true;
       const timeline = { originEpochMs, steps: inOrder(steps), later: inOrder(later) };
-      const path = join(directory, TIMELINE_FILE);
-      writeFileSync(`${path}.new`, `${JSON.stringify(timeline)}\n`, { mode: 0o600 });
-      renameSync(`${path}.new`, path);
+      replaceFile(join(directory, TIMELINE_FILE), `${JSON.stringify(timeline)}\n`, 0o600);
     },
   };
 }

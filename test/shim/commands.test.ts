@@ -1,6 +1,6 @@
 // Requires root. The shim's commands as containerd runs them, without a containerd.
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import test from "ava";
 import { BootstrapParams, BootstrapResult } from "../../proto/gen/containerd/runtime/bootstrap.ts";
 import {
@@ -19,6 +19,12 @@ import { netns, useShimCommands } from "./commands.ts";
 
 const commands = useShimCommands(test);
 const { directory, makeBundle, run: shim, start, create, remove } = commands;
+
+test("the operator's command says which version it is of", async (t) => {
+  const tapir = join(dirname(commands.program()), "tapir");
+  const { stdout } = await command({ program: tapir, args: ["--version"], cwd: directory });
+  t.regex(stdout.toString(), /^\d+\.\d+\.\d+\n$/);
+});
 
 test("-v and -info", async (t) => {
   t.regex(
