@@ -2,6 +2,7 @@ import { existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync } fro
 import { tmpdir } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
 import { type Deadline, deadlineIn } from "../../sys/deadline.ts";
+import { reasonOf } from "../../sys/error.ts";
 import type { Inventory } from "../../sys/inventory.ts";
 import { mount, unmount } from "../../sys/mount.ts";
 import { nodeInventory } from "../harness/fixture.ts";
@@ -107,7 +108,10 @@ export async function openSite({ path: kept }: Kept): Promise<Site> {
     const parts = { node: made, work, meeting, empty, inventory, exits, renewTemplate };
     return { ...parts, [Symbol.asyncDispose]: close };
   } catch (error) {
-    await close();
+    // What is in use because of the one error says nothing of it.
+    await close().catch((left: unknown) => {
+      throw new Error(`${reasonOf(error)}; what was made for it: ${reasonOf(left)}`, { cause: error });
+    });
     throw error;
   }
 }
