@@ -2,9 +2,10 @@ import { statSync } from "node:fs";
 import { wrapError } from "../../sys/error.ts";
 import type { Ledger } from "../../sys/ledger.ts";
 import { parseStdioAddress, type StdioAddress } from "./address.ts";
+import { openFifoOutput } from "./fifo-output.ts";
 import { type Input, openFifoInput } from "./input.ts";
 import { type LoggedProcess, startLogProgram } from "./log-program.ts";
-import { type Output, openFifoOutput, openFileOutput } from "./output.ts";
+import { type Output, openFileOutput } from "./output.ts";
 
 /** Where containerd wants the streams of a process; "" = nowhere. */
 export interface StdioAddresses {

@@ -1,6 +1,5 @@
-import { constants, openSync } from "node:fs";
 import { mkdir, open } from "node:fs/promises";
-import { Socket } from "node:net";
+import type { Socket } from "node:net";
 import { dirname } from "node:path";
 import { wrapError } from "../../sys/error.ts";
 
@@ -10,20 +9,6 @@ export interface Output {
   write(bytes: Uint8Array): Promise<void>;
   /** Tells the reader that no more comes. What was not taken by now is dropped. Idempotent. */
   close(): Promise<void>;
-}
-
-/**
- * A fifo, opened for both directions: opening does not wait for a reader, writing does not fail without one. While the
- * reader is away (containerd restarts) the fifo fills up, and then the process waits.
- */
-export function openFifoOutput(path: string): Output {
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
-  } catch (error) {
-    throw wrapError(error, { operation: "open", object: path });
-  }
-  return streamOutput(new Socket({ fd, readable: false, writable: true }));
 }
 
 /** A connected stream, written to with its reader's speed. */
