@@ -6,7 +6,7 @@ import { ENDING_SIGNALS } from "./ending-signals.ts";
 import { openExecs } from "./execs.ts";
 import { givenUp, notHere, notNow } from "./failures.ts";
 import { openFreezer } from "./freezer.ts";
-import { openObedience } from "./obedience.ts";
+import { heardOrGone, openObedience } from "./obedience.ts";
 import type { CreateRequest, ProcessStatus, Task } from "./task.ts";
 import { updateInGuest } from "./update-container.ts";
 import { asking, KILLED, type Workload, workloadProcess } from "./workload.ts";
@@ -153,7 +153,7 @@ export function openContainerTask(workload: Workload, request: CreateRequest): C
       execs.add(exec);
     },
     async kill(execId, number, all) {
-      const { object, state } = find(execId);
+      const { object, state, exit } = find(execId);
       if (creating) {
         // Nothing is there yet that could get another signal.
         if (ENDING_SIGNALS.has(number)) toldToEnd = true;
@@ -162,7 +162,7 @@ export function openContainerTask(workload: Workload, request: CreateRequest): C
       if (isOver(state)) throw notHere(object, "it has ended");
       if (execId !== "" && state.name === "created") throw notNow("signal", object, "it has not started");
       if (number === 0) return;
-      const signalling = signal(execId, number, all);
+      const signalling = heardOrGone(signal(execId, number, all), exit.wait);
       // A frozen process may die once it is thawed.
       const mustEnd = number === SIGKILL && execId === "" && freezer.freezing === "thawed";
       await (mustEnd ? obedience.kill(signalling, init.exit.wait) : signalling);

@@ -3,7 +3,7 @@ import test from "ava";
 import { TapirError } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
 import { yesGuest } from "../../test/fakes/guest.ts";
-import { openObedience } from "./obedience.ts";
+import { heardOrGone, openObedience } from "./obedience.ts";
 import type { Workload } from "./workload.ts";
 
 const late = new TapirError({ code: Code.DEADLINE_EXCEEDED, operation: "ask", object: "the guest" });
@@ -54,4 +54,10 @@ test("so does one that was told to kill a container, said yes, and answers nothi
   await kill(Promise.resolve(), new Promise(() => undefined));
   await setTimeout(100);
   t.deepEqual(ended, ["pod"]);
+});
+
+test("who is killed in a guest that is just going ends with it; other refusals count", async (t) => {
+  const gone = new TapirError({ code: Code.UNAVAILABLE, operation: "signal", object: "a process" });
+  await heardOrGone(Promise.reject(gone), setTimeout(50));
+  await t.throwsAsync(heardOrGone(Promise.reject(absent), setTimeout(50)), { is: absent });
 });

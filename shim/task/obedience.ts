@@ -1,8 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { deadlineIn } from "../../sys/deadline.ts";
 import { codeOf } from "../../sys/error.ts";
 import { Code } from "../../sys/status.ts";
 import { asking, type Workload } from "./workload.ts";
 
+/** A guest that cannot be reached any more is just ending; its end is heard of at once, on a busy machine soon. */
+const GOING_MS = 5_000;
 /** Retries of containerd follow at once; what is busy has time to become free between them. */
 const REFUSALS = 3;
 
@@ -15,6 +18,21 @@ export interface Obedience {
   kill(killing: Promise<void>, end: Promise<unknown>): Promise<void>;
   /** The guest has to answer, and may refuse now and then. It may take its time, as long as it answers other questions. */
   remove(removing: Promise<unknown>): Promise<void>;
+}
+
+/** Whether the VM is just ending, or the way to it has been closed behind it. */
+const isGone = (error: unknown): boolean =>
+  codeOf(error) === Code.UNAVAILABLE || codeOf(error) === Code.CANCELLED;
+
+/** Waits until the guest has heard of a signal, or has taken the process with it: then there is `end`, and nobody to tell. */
+export async function heardOrGone(signalling: Promise<void>, end: Promise<unknown>): Promise<void> {
+  try {
+    await signalling;
+  } catch (error) {
+    if (!isGone(error)) throw error;
+    using going = deadlineIn(GOING_MS, "see the guest go");
+    await going.race(end).catch(() => Promise.reject(error));
+  }
 }
 
 export function openObedience(workload: Workload): Obedience {
@@ -64,8 +82,8 @@ export function openObedience(workload: Workload): Obedience {
       try {
         await Promise.race([removing, standsStill(over.signal)]);
       } catch (error) {
-        // The VM is just ending, or the way to it has been closed behind it, and the container went with it.
-        if (codeOf(error) === Code.UNAVAILABLE || codeOf(error) === Code.CANCELLED) return;
+        // The container went with it.
+        if (isGone(error)) return;
         refusals += 1;
         if (codeOf(error) !== Code.DEADLINE_EXCEEDED && refusals < REFUSALS) throw error;
         await end("it does not remove a container", error);

@@ -31,6 +31,10 @@ export interface Fault {
   readonly name: string;
   /** Whether the pod's VM or its shim cannot live on: containerd has to see the pod's end. */
   readonly fatal: boolean;
+  /** Whether it strikes the VM alone. */
+  readonly ofVm?: boolean;
+  /** Whether containerd may not know what became of a container. */
+  readonly forgets?: boolean;
   /** Whether what failed can succeed when it is tried again. */
   readonly passes?: boolean;
   /** Whether a cell takes minutes: deadlines of the product have to pass. */
@@ -84,6 +88,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "QEMU killed",
     fatal: true,
+    ofVm: true,
     running: true,
     present: runs(QEMU),
     strike: (site) => signal(site, QEMU, "SIGKILL"),
@@ -92,6 +97,7 @@ export const FAULTS: readonly Fault[] = [
     // The agent is process 1 of the guest: its end is the kernel's.
     name: "guest panics",
     fatal: true,
+    ofVm: true,
     running: true,
     present: isMonitored,
     strike: async (site) => ((await panicGuests(site, deadlineIn(PANIC_MS, "panic"))) ? "go" : "nothing"),
@@ -160,6 +166,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "containerd killed",
     fatal: false,
+    forgets: true,
     async strike({ node }): Promise<Blow> {
       await node.containerd.kill9(soon("kill containerd"));
       // The step goes on while nobody listens.

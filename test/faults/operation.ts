@@ -22,6 +22,8 @@ export interface Operation {
   readonly muteSeconds?: number;
   /** Whether a container may have ended though its pod is ready: it was stopped first, or did not start. */
   readonly endsContainers?: boolean;
+  /** Whether the pod gets its VM meanwhile. */
+  readonly makesVm?: boolean;
   /** Nobody is called: it comes about by itself, and again after a failure that passes. */
   readonly waits?: boolean;
   /** Operations of one life can be done to one pod, one after the other. */

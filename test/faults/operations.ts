@@ -23,8 +23,8 @@ const MUTE_EXEC_SECONDS = 180;
 const EXEC_TIMEOUT = "45";
 /** A guest that does not answer a SIGKILL within 20 s loses its VM, which has 15 s to stop. */
 const STOP_SECONDS = 45;
-/** One that stands still instead of removing its container does so after 40 s; containerd looks again after another 32 at most. */
-const MUTE_STOP_SECONDS = 120;
+/** One that does not tell of a killed container's end, because its files stand still, does so after 120 s, and has 15 s to stop. */
+const MUTE_STOP_SECONDS = 150;
 const REMOVE_SECONDS = 60;
 /** The monitor tries again after at most 5 s. */
 const WAIT_SECONDS = 20;
@@ -132,6 +132,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     name: "runp",
     life: "containers",
+    makesVm: true,
     limitSeconds: CALL_SECONDS,
     prepare: async (_, __, before) => before,
     run: (site, subject, deadline) => pod(site, deadline, subject),
