@@ -24,7 +24,8 @@ export interface ElderSample {
   /** Without the guest's memory, which is shared. */
   readonly "anonymous memory of QEMU, KiB": number;
   readonly "descriptors of QEMU": number;
-  readonly "RSS of virtiofsd, KiB": number;
+  /** Without the pages of the guest's memory that it has read or written, which are the guest's. */
+  readonly "anonymous memory of virtiofsd, KiB": number;
   readonly "descriptors of virtiofsd": number;
   readonly "state directory, KiB": number;
   readonly "guest: memory in use, KiB": number;
@@ -75,9 +76,9 @@ export async function openElder(node: TestNode, work: Workloads): Promise<Elder>
         "RSS of the shim, KiB": statusOf(shim, RSS),
         "descriptors of the shim": descriptorsOf(shim),
         "threads of the shim": readdirSync(`/proc/${shim}/task`).length,
-        "anonymous memory of QEMU, KiB": statusOf(qemu, /^RssAnon:\s+(\d+)/m),
+        "anonymous memory of QEMU, KiB": statusOf(qemu, ANONYMOUS),
         "descriptors of QEMU": descriptorsOf(qemu),
-        "RSS of virtiofsd, KiB": statusOf(share, RSS),
+        "anonymous memory of virtiofsd, KiB": statusOf(share, ANONYMOUS),
         "descriptors of virtiofsd": descriptorsOf(share),
         "state directory, KiB": sizeOf(directory) >> 10,
         "guest: memory in use, KiB":
@@ -90,6 +91,7 @@ export async function openElder(node: TestNode, work: Workloads): Promise<Elder>
 }
 
 const RSS = /^VmRSS:\s+(\d+)/m;
+const ANONYMOUS = /^RssAnon:\s+(\d+)/m;
 const statusOf = (pid: number, field: RegExp): number =>
   numberIn(readFileSync(`/proc/${pid}/status`, "utf8"), field);
 const descriptorsOf = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;

@@ -35,7 +35,7 @@ const LIMITS: Record<keyof Figures, number> = {
   "threads of the shim": 0.02,
   "anonymous memory of QEMU, KiB": 16,
   "descriptors of QEMU": 0.02,
-  "RSS of virtiofsd, KiB": 4,
+  "anonymous memory of virtiofsd, KiB": 4,
   "descriptors of virtiofsd": 0.02,
   "state directory, KiB": 0.5,
   "guest: memory in use, KiB": 8,
