@@ -4,8 +4,9 @@ import { runSoak } from "./soak.ts";
 
 /**
  * `npm run test:soak [-- <lives>]`: lives of pods, 1,000 unless told otherwise, beside one that lives on; prints how what is
- * left grows. `--lanes 3`: so many at a time (the memory of who lives on is judged by 200 rounds and more, so by five at most of 1,000 lives); `--minutes 60`: no new ones after that. `--burst 24` instead: so many pods that
- * start at once. Exit code 0 when nothing grows or is left.
+ * left grows. `--lanes 3`: so many at a time (memory is judged by 200 rounds and more, so by five lanes at most of 1,000 lives);
+ * `--minutes 60`: no new ones after that. `--burst 24` instead: so many pods that start at once. Exit code 0 when nothing grows
+ * or is left.
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
