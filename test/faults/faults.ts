@@ -31,7 +31,7 @@ export interface Fault {
   readonly name: string;
   /** Whether the pod's VM or its shim cannot live on: containerd has to see the pod's end. */
   readonly fatal: boolean;
-  /** Whether it strikes the VM alone. */
+  /** Whether it takes the VM's process away, at once: one that runs then is another. */
   readonly ofVm?: boolean;
   /** Whether containerd may not know what became of a container. */
   readonly forgets?: boolean;
@@ -97,7 +97,6 @@ export const FAULTS: readonly Fault[] = [
     // The agent is process 1 of the guest: its end is the kernel's.
     name: "guest panics",
     fatal: true,
-    ofVm: true,
     running: true,
     present: isMonitored,
     strike: async (site) => ((await panicGuests(site, deadlineIn(PANIC_MS, "panic"))) ? "go" : "nothing"),
